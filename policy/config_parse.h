@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+
+/*
+ * What the files of the configuration reader share, and nobody else includes:
+ * the text with its includes, the list of problems, the generic reader of
+ * groups, and the state of one reading.
+ */
+#ifndef NH_POLICY_CONFIG_PARSE_H
+#define NH_POLICY_CONFIG_PARSE_H
+
+#include <libconfig.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "policy/compiler.h"
+#include "policy/config.h"
+#include "policy/hash_index.h"
+#include "policy/host.h"
+#include "policy/printable.h"
+
+/* For arguments of printf-like calls: valid to the end of the block. */
+#define CONFIG_SHOWN_MAX 80
+#define CONFIG_SHOWN(text)                                                     \
+	printable((text), strlen(text), (char[CONFIG_SHOWN_MAX]){ "" },        \
+	    CONFIG_SHOWN_MAX)
+
+/* -- config_source.c: a file and what it includes, as one text ------------ */
+
+struct config_source_run {
+	unsigned line;	     /* the first line of the run in the text */
+	unsigned file;	     /* index into files */
+	unsigned line_there; /* its number in that file */
+};
+
+struct config_source {
+	char *text;
+	size_t len, size;
+	unsigned lines; /* finished lines of the text */
+	struct config_source_run *runs;
+	size_t n_runs;
+	char **files; /* names as they are shown */
+	unsigned n_files;
+};
+
+struct config_report;
+
+/*
+ * Reads path and, in place, what its @include lines name (relative to the
+ * folder of the file that says so; an absolute path as it is). Done here and
+ * not by libconfig, because its releases differ in where they look, and one of
+ * them ends the process when the included path is a folder. Numbers that are
+ * too large for one of them are written so that all of them see it.
+ * Owns: the caller, config_source_clear.
+ * Returns: 0, or -1 after a report.
+ */
+int config_source_read(struct config_source *source_r, const char *path,
+    struct config_report *report) NH_MUSTCHECK NH_ALL_NONNULL;
+void config_source_clear(struct config_source *source) NH_ALL_NONNULL;
+
+/* Where a line of the text comes from. Owns: the source. */
+void config_source_find(const struct config_source *source, unsigned line,
+    const char **file_r, unsigned *line_r) NH_ALL_NONNULL;
+
+/* -- config_report.c: problems in the order of the text ------------------- */
+
+#define CONFIG_REPORT_MAX 10000 /* listed; the others are counted */
+
+struct config_report {
+	const struct config_source *source;
+	struct config_problems *problems;
+	unsigned *lines; /* parallel to problems->list */
+	size_t capacity;
+	size_t dropped;
+};
+
+/* An error, or a warning, at a line of the text (0: the file as a whole). */
+void config_error_at(struct config_report *report, unsigned line,
+    const char *fmt, ...) NH_PRINTF(3, 4);
+void config_warn_at(struct config_report *report, unsigned line,
+    const char *fmt, ...) NH_PRINTF(3, 4);
+
+/* Forgets what was found so far: a syntax error stands alone. */
+void config_report_reset(struct config_report *report) NH_ALL_NONNULL;
+
+/* Puts the list in the order of the text and frees what the caller of
+   config_load does not get. */
+void config_report_finish(struct config_report *report) NH_ALL_NONNULL;
+
+/* -- config_group.c: the generic reader ----------------------------------- */
+
+#define CONFIG_GROUP_OPTIONS_MAX 32
+
+/* The options of one group: a stretch of config_options. */
+struct config_group {
+	const char *prefix; /* "probe." or "" for the top level */
+	const struct config_option *options;
+	unsigned n;
+	bool borrow; /* strings stay the tree's, else they are copied */
+};
+
+/* What was found of a group, parallel to its options; NULL: not written. */
+struct config_found {
+	const config_setting_t *setting[CONFIG_GROUP_OPTIONS_MAX];
+};
+
+/* prefix: "", "log.", "routes." ... */
+struct config_group config_group_of(
+    const char *prefix, bool borrow) NH_ALL_NONNULL;
+
+/* Puts the defaults of group into base. */
+void config_group_defaults(
+    const struct config_group *group, void *base) NH_ALL_NONNULL;
+
+/*
+ * Reads setting (a group, else an error) into base: generic types at the
+ * option's offset, of the others only where they are. Every unknown option,
+ * wrong type and value out of range is reported.
+ */
+void config_group_read(const struct config_group *group,
+    const config_setting_t *setting, void *base, struct config_report *report,
+    struct config_found *found_r) NH_ALL_NONNULL;
+
+/* Value or kind of a setting, as people would write it. Returns: out. */
+char *config_setting_shown(
+    const config_setting_t *setting, char out[CONFIG_SHOWN_MAX]) NH_ALL_NONNULL;
+
+/* The line of a setting in the text. */
+static inline unsigned
+config_line(const config_setting_t *setting)
+{
+	return setting->line;
+}
+
+/* -- one reading ---------------------------------------------------------- */
+
+/* Members of the lists, as written; the table of options has the offsets. */
+struct config_raw_host {
+	const char *host;
+	uint32_t port; /* 0: not written */
+	uint32_t priority;
+	uint32_t weight;
+};
+
+struct config_raw_pool {
+	const char *name;
+	const config_setting_t *hosts;
+};
+
+struct config_raw_route {
+	const char *domain;
+	const config_setting_t *hosts;
+	const char *pool;
+	bool use_dns;
+	uint32_t when_all_deferred;
+};
+
+/* A host of the list that is being read. */
+struct config_item {
+	struct host host;
+	unsigned line;
+	uint16_t priority;
+	uint16_t weight;
+};
+
+struct config_pool {
+	const char *name; /* the tree's */
+	const config_setting_t *hosts;
+	unsigned line;
+	bool good; /* its hosts could be read */
+	bool used;
+	uint32_t set; /* once used */
+};
+
+/* A group that is written at most once. */
+enum config_section_name {
+	CONFIG_SECTION_TOP = 0,
+	CONFIG_SECTION_LOG,
+	CONFIG_SECTION_PROBE,
+	CONFIG_SECTION_DEFER,
+	CONFIG_SECTION_COUNT
+};
+
+struct config_section {
+	struct config_group group;
+	struct config_found found;
+};
+
+struct config_reader {
+	struct config *config;
+	struct config_report *report;
+	struct config_section sections[CONFIG_SECTION_COUNT];
+
+	struct config_group pool_group, route_group, host_group;
+	struct config_raw_route route_default;
+	struct config_raw_host host_default;
+
+	struct config_item items[CONFIG_SET_HOSTS_MAX];
+	uint32_t hosts_capacity, members_capacity, sets_capacity;
+	struct hash_index host_index, set_index, pool_index;
+	struct config_pool *pools;
+	uint32_t n_pools;
+	unsigned *route_lines; /* parallel to config->routes */
+	bool too_many_hosts;
+};
+
+/* -- config.c ------------------------------------------------------------- */
+
+/* The setting of an option ("probe.helo"); NULL: not written. */
+const config_setting_t *config_written(
+    const struct config_reader *reader, const char *name) NH_ALL_NONNULL;
+/* Its line; 0: not written. */
+unsigned config_written_line(
+    const struct config_reader *reader, const char *name) NH_ALL_NONNULL;
+
+/* -- config_hosts.c: lists of hosts --------------------------------------- */
+
+/*
+ * Reads a list of hosts into reader->items. where: the option's name.
+ * Returns: the number of hosts, or 0 after a report.
+ */
+unsigned config_read_items(struct config_reader *reader,
+    const config_setting_t *list, const char *where) NH_ALL_NONNULL;
+
+/*
+ * Returns: the number of the item's host in config->hosts; a new one belongs
+ * to the route that is being read.
+ */
+uint32_t config_host_number(struct config_reader *reader,
+    const struct config_item *item) NH_ALL_NONNULL;
+
+/* -- config_sets.c: pools and sets ---------------------------------------- */
+
+/* Reads the pools; each is checked, none becomes a set before it is used. */
+void config_read_pools(struct config_reader *reader) NH_ALL_NONNULL;
+
+/*
+ * The set of a list of hosts or of a named pool, for the route that is being
+ * read. Returns: its index, or CONFIG_NO_SET after a report.
+ */
+uint32_t config_set_of_hosts(struct config_reader *reader,
+    const config_setting_t *hosts, const char *where) NH_ALL_NONNULL;
+uint32_t config_set_of_pool(struct config_reader *reader, const char *name,
+    unsigned line) NH_ALL_NONNULL;
+
+/* Frees what only the reading needed, gives back unused room. */
+void config_sets_finish(struct config_reader *reader) NH_ALL_NONNULL;
+
+/* -- config_routes.c ------------------------------------------------------ */
+
+void config_read_routes(struct config_reader *reader) NH_ALL_NONNULL;
+void config_read_not_routed(struct config_reader *reader) NH_ALL_NONNULL;
+
+/* -- config_check.c: what one option alone cannot say --------------------- */
+
+void config_check_options(struct config_reader *reader) NH_ALL_NONNULL;
+void config_check_routes(struct config_reader *reader) NH_ALL_NONNULL;
+
+#endif

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+/* Thread: the one that reads the configuration. */
+#include <stdlib.h>
+
+#include "policy/address.h"
+#include "policy/config_parse.h"
+#include "policy/route.h"
+#include "policy/xalloc.h"
+
+#define LABEL_MAX 63
+
+/* -- domains -------------------------------------------------------------- */
+
+static bool
+byte_is_good(unsigned char byte)
+{
+	return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') ||
+	       byte == '-' || byte == '_' || byte >= 0x80;
+}
+
+static bool
+labels_are_good(const char *name)
+{
+	size_t len = 0;
+
+	for (; *name != '\0'; name++) {
+		if (*name == '.' && len == 0)
+			return false;
+		if (*name != '.' && !byte_is_good((unsigned char)*name))
+			return false;
+		len = *name == '.' ? 0 : len + 1;
+		if (len > LABEL_MAX)
+			return false;
+	}
+	return len > 0;
+}
+
+static bool
+literal_is_good(const char *domain)
+{
+	struct host host;
+
+	return domain[strlen(domain) - 1] == ']' &&
+	       host_parse(domain, 0, &host, NULL) == 0 &&
+	       host.kind != HOST_NAME;
+}
+
+/*
+ * The canonical spelling of a domain or ".parent" of the file.
+ * Returns: NULL or what is wrong.
+ */
+static const char *
+canonical_domain(const char *text, char domain_r[ADDRESS_DOMAIN_MAX])
+{
+	if (!address_domain(text, strlen(text), domain_r))
+		return "is empty, has an empty label or no closing bracket";
+	if (strcmp(domain_r, "all") == 0)
+		return "is no domain; every domain is \"ALL\"";
+	if (domain_r[0] == '*')
+		return "has a star; all below a domain is \".example.com\"";
+	if (domain_r[0] == '[')
+		return literal_is_good(domain_r) ? NULL
+						 : "is no address literal";
+	if (!labels_are_good(domain_r + (domain_r[0] == '.')))
+		return "is no domain";
+	return NULL;
+}
+
+/* -- routes --------------------------------------------------------------- */
+
+static void
+report_duplicate(const struct config_reader *reader, unsigned line,
+    const char *domain, uint32_t first)
+{
+	const char *file;
+	unsigned line_there;
+
+	config_source_find(reader->report->source, reader->route_lines[first],
+	    &file, &line_there);
+	config_error_at(reader->report, line,
+	    "routes.domain: \"%s\" has a route already (%s:%u); each domain "
+	    "once was expected",
+	    CONFIG_SHOWN(domain), CONFIG_SHOWN(file), line_there);
+}
+
+/*
+ * Puts the route's domain into the arena and the index.
+ * Returns: 0, or -1 after a report.
+ */
+static int
+add_domain(struct config_reader *reader, const char *text, unsigned line,
+    char **arena_end)
+{
+	struct config *config = reader->config;
+	char domain[ADDRESS_DOMAIN_MAX];
+	const char *wrong = NULL;
+	uint32_t first;
+	size_t size;
+
+	if (strcmp(text, "ALL") == 0)
+		memcpy(domain, "ALL", sizeof("ALL"));
+	else
+		wrong = canonical_domain(text, domain);
+	if (wrong != NULL) {
+		config_error_at(reader->report, line,
+		    "routes.domain: \"%s\" %s; \"example.com\", "
+		    "\".example.com\" or \"ALL\" was expected",
+		    CONFIG_SHOWN(text), wrong);
+		return -1;
+	}
+	size = strlen(domain) + 1;
+	memcpy(*arena_end, domain, size);
+	first = route_index_add(config->index, *arena_end, config->n_routes);
+	if (first != ROUTE_NONE) {
+		report_duplicate(reader, line, domain, first);
+		return -1;
+	}
+	config->routes[config->n_routes].domain = *arena_end;
+	*arena_end += size;
+	return 0;
+}
+
+/* Exactly one of hosts, pool and use_dns says where mail goes. */
+static bool
+has_one_source(struct config_reader *reader, const struct config_raw_route *raw,
+    unsigned line)
+{
+	int n = (raw->hosts != NULL) + (raw->pool != NULL) + raw->use_dns;
+
+	if (n == 1)
+		return true;
+	config_error_at(reader->report, line,
+	    "routes: the route of \"%s\" has %s; exactly one of hosts, pool "
+	    "and use_dns = true was expected",
+	    CONFIG_SHOWN(raw->domain),
+	    n == 0	    ? "no hosts"
+	    : !raw->use_dns ? "hosts and a pool"
+	    : raw->hosts    ? "hosts and use_dns"
+			    : "a pool and use_dns");
+	return false;
+}
+
+static void
+read_route(struct config_reader *reader, const config_setting_t *setting,
+    char **arena_end)
+{
+	struct config_raw_route raw = reader->route_default;
+	size_t errors = reader->report->problems->n_errors;
+	struct config *config = reader->config;
+	struct config_route *route = &config->routes[config->n_routes];
+	unsigned line = config_line(setting);
+	struct config_found found;
+
+	config_group_read(
+	    &reader->route_group, setting, &raw, reader->report, &found);
+	if (raw.domain == NULL) {
+		if (reader->report->problems->n_errors == errors)
+			config_error_at(reader->report, line,
+			    "routes: a route without a domain; domain = "
+			    "\"...\" was expected");
+		return;
+	}
+	route->set = CONFIG_NO_SET;
+	route->use_dns = raw.use_dns;
+	route->when_all_deferred = (uint8_t)raw.when_all_deferred;
+	reader->route_lines[config->n_routes] = line;
+	if (add_domain(reader, raw.domain, line, arena_end) == -1)
+		return;
+	if (has_one_source(reader, &raw, line) && !raw.use_dns)
+		route->set =
+		    raw.hosts != NULL
+			? config_set_of_hosts(reader, raw.hosts, "routes.hosts")
+			: config_set_of_pool(reader, raw.pool, line);
+	config->any_tempfail |= raw.when_all_deferred == CONFIG_TEMPFAIL;
+	config->n_routes++;
+}
+
+/* Room for all domains: the arena must not move while it is filled. */
+static size_t
+arena_size(const config_setting_t *list, unsigned n)
+{
+	const config_setting_t *setting, *member;
+	const char *domain;
+	size_t size = 1;
+
+	for (unsigned i = 0; i < n; i++) {
+		setting = config_setting_get_elem(list, i);
+		member = config_setting_is_group(setting)
+			     ? config_setting_get_member(setting, "domain")
+			     : NULL;
+		domain =
+		    member == NULL ? NULL : config_setting_get_string(member);
+		if (domain != NULL)
+			size += strlen(domain) + 1;
+	}
+	/* The last one may be a duplicate, which is written but not kept. */
+	return size + ADDRESS_DOMAIN_MAX;
+}
+
+void
+config_read_routes(struct config_reader *reader)
+{
+	const config_setting_t *list = config_written(reader, "routes");
+	struct config *config = reader->config;
+	unsigned n = 0;
+	char *arena_end;
+
+	if (list != NULL && config_setting_is_list(list))
+		n = (unsigned)config_setting_length(list);
+	config->index = route_index_create(n);
+	config->routes = xcalloc((size_t)n + 1, sizeof(config->routes[0]));
+	if (n == 0) {
+		config_error_at(reader->report,
+		    list == NULL ? 0 : config_line(list),
+		    "there are no routes; routes = ( { domain = \"...\"; "
+		    "hosts = ( ... ); }, ... ); was expected");
+		return;
+	}
+	reader->route_lines = xcalloc(n, sizeof(reader->route_lines[0]));
+	arena_end = config->arena = xcalloc(arena_size(list, n), 1);
+	for (unsigned i = 0; i < n; i++)
+		read_route(
+		    reader, config_setting_get_elem(list, i), &arena_end);
+}
+
+/* -- not_routed ----------------------------------------------------------- */
+
+static void
+read_excluded(struct config_reader *reader, const config_setting_t *setting)
+{
+	const char *text = config_setting_get_string(setting), *wrong;
+	struct config *config = reader->config;
+	char domain[ADDRESS_DOMAIN_MAX], shown[CONFIG_SHOWN_MAX];
+	uint32_t route;
+
+	wrong = text == NULL ? "is no string" : canonical_domain(text, domain);
+	if (wrong != NULL) {
+		config_error_at(reader->report, config_line(setting),
+		    "not_routed: %s %s; \"example.com\" or \".example.com\" "
+		    "was expected",
+		    config_setting_shown(setting, shown), wrong);
+		return;
+	}
+	route = route_find(config->index, domain, strlen(domain));
+	if (route != ROUTE_NONE &&
+	    strcmp(config->routes[route].domain, domain) == 0)
+		config_warn_at(reader->report, config_line(setting),
+		    "not_routed: \"%s\" has a route of its own, which is "
+		    "used; either this item or the route was expected",
+		    CONFIG_SHOWN(domain));
+	route_index_exclude(config->index, domain);
+}
+
+void
+config_read_not_routed(struct config_reader *reader)
+{
+	const config_setting_t *list = config_written(reader, "not_routed");
+	char shown[CONFIG_SHOWN_MAX];
+	unsigned n;
+
+	if (list == NULL)
+		return;
+	if (!config_setting_is_list(list) && !config_setting_is_array(list)) {
+		config_error_at(reader->report, config_line(list),
+		    "not_routed: %s; an array of strings [ \"...\", ... ] was "
+		    "expected",
+		    config_setting_shown(list, shown));
+		return;
+	}
+	n = (unsigned)config_setting_length(list);
+	for (unsigned i = 0; i < n; i++)
+		read_excluded(reader, config_setting_get_elem(list, i));
+}
