@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+
+/*
+ * The control socket: nexthopctl's line to the running daemon. A request is one
+ * line ("reload", "probe [192.168.1.10]:25"); the answer is lines of text, each
+ * after "= ", then a last line "OK" or "ERROR text". Many clients at once, each
+ * bounded in length and time; a slow client harms nobody.
+ */
+#ifndef NH_MILTER_CONTROL_H
+#define NH_MILTER_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <event2/event.h>
+
+#include "policy/compiler.h"
+#include "policy/err.h"
+
+struct control;
+struct control_request; /* one request under way */
+
+/*
+ * One command. Called on the probe thread with the rest of the line (no
+ * command word, blanks trimmed). It must end in control_done, now or later.
+ * cancel may be NULL: called when the client has gone; the command must not
+ * touch the request afterwards.
+ */
+struct control_command {
+	const char *name;
+	void (*run)(
+	    struct control_request *request, const char *rest, void *arg);
+	void (*cancel)(struct control_request *request, void *arg);
+};
+
+/*
+ * Serves commands (a table of n, which must outlive the server) on a listening
+ * socket (stays the caller's).
+ * Thread: all of it the probe thread.
+ */
+int control_create(struct event_base *base, int listen_fd,
+    const struct control_command *commands, size_t n, void *arg,
+    struct control **control_r, struct err *err) NH_MUSTCHECK
+    NH_NONNULL(1, 3, 6, 7);
+void control_free(struct control **control) NH_ALL_NONNULL;
+
+/* One line of the answer (control characters are replaced). */
+void control_say(struct control_request *request, const char *fmt, ...)
+    NH_PRINTF(2, 3) NH_NONNULL(1, 2);
+/* The end: error NULL says OK. The request is gone after this. */
+void control_done(struct control_request *request, const char *error)
+    NH_NONNULL(1);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+/* Thread: the probe thread. */
+#include <stdio.h>
+
+#include "milter/clock.h"
+#include "milter/prober_parts.h"
+
+bool
+prober_override_disabled(const struct prober_target *target)
+{
+	struct health_view view;
+
+	health_table_view(target->prober->snapshot->table, target->slot,
+	    clock_boot_ms(), &view);
+	return view.override == OVERRIDE_DISABLED;
+}
+
+/* An override that has run out is still there to be read. */
+static void
+what_is_in_force(const struct prober_target *target, uint64_t now_ms,
+    struct health_override_info *info_r)
+{
+	health_table_get_override(
+	    target->prober->snapshot->table, target->slot, info_r);
+	if (info_r->kind == OVERRIDE_NONE || info_r->until_ms == 0 ||
+	    info_r->until_ms > now_ms)
+		return;
+	info_r->kind = OVERRIDE_NONE;
+	(void)snprintf(
+	    info_r->reason, sizeof(info_r->reason), "its time is over");
+}
+
+static void
+look_at(struct prober_target *target, uint64_t now_ms)
+{
+	struct health_override_info info;
+	enum health_override old = target->override;
+
+	what_is_in_force(target, now_ms, &info);
+	if (info.kind == old)
+		return;
+	target->override = info.kind;
+	prober_log_override(target, old, &info, now_ms);
+	if (old == OVERRIDE_DISABLED)
+		prober_schedule_now(target, false);
+}
+
+void
+prober_override_look(struct prober *prober)
+{
+	uint64_t now_ms = clock_boot_ms();
+	struct health_view view;
+
+	for (uint32_t i = 0; i < prober->n_targets; i++) {
+		struct prober_target *target = prober->targets[i];
+
+		health_table_view(
+		    prober->snapshot->table, target->slot, now_ms, &view);
+		if (view.override != target->override)
+			look_at(target, now_ms);
+	}
+}

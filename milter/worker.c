@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+/* Thread: the worker's main thread. */
+#include "milter/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "milter/clock.h"
+#include "milter/log.h"
+#include "milter/milter.h"
+#include "milter/probe_thread.h"
+#include "milter/snapshot.h"
+#include "milter/socketmap_server.h"
+#include "milter/supervisor.h"
+#include "milter/table_lock.h"
+
+/* How long a stop waits for open transactions. */
+#define DRAIN_MS 10000
+
+struct worker {
+	struct socketmap_server *map;
+	struct probe_thread *probes;
+	int from_supervisor, to_supervisor;
+	int ask[2]; /* the probe thread asks for reloads */
+};
+
+/* Parses here, so that neither lookups nor probes stand still meanwhile. */
+static void
+reload(struct worker *w, uint64_t request)
+{
+	struct reload_job *job = calloc(1, sizeof(*job));
+	struct snapshot *now;
+	const char *option;
+
+	if (job == NULL) {
+		log_error("no memory to reload");
+		return;
+	}
+	job->request = request;
+	now = snapshot_get();
+	if (config_load(now->config->path, &job->config, &job->problems) == 0) {
+		option = config_needs_restart(now->config, job->config);
+		if (option != NULL)
+			log_warning("%s needs a restart to change: the old "
+				    "value stays, the rest is applied",
+			    option);
+		config_keep_restart_options(now->config, job->config);
+	}
+	snapshot_put(&now);
+	probe_thread_reloaded(w->probes, job);
+}
+
+/* Transactions that are open would be dropped unanswered by libmilter. */
+static void
+drain(void)
+{
+	const struct timespec pause = { 0, 10000000 };
+	uint64_t end_ms = clock_boot_ms() + DRAIN_MS;
+
+	while (milter_open_transactions() > 0 && clock_boot_ms() < end_ms)
+		(void)nanosleep(&pause, NULL);
+	if (milter_open_transactions() > 0)
+		log_warning("stopping with %u open transactions",
+		    milter_open_transactions());
+}
+
+/* Returns: false when it is time to stop. */
+static bool
+hear_supervisor(struct worker *w)
+{
+	char said;
+	ssize_t n = read(w->from_supervisor, &said, 1);
+
+	if (n == -1 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (n != 1) {
+		log_warning("the supervisor is gone, stopping");
+		return false;
+	}
+	if (said == SUPERVISOR_SAYS_RELOAD)
+		reload(w, 0);
+	return said != SUPERVISOR_SAYS_STOP;
+}
+
+static void
+serve(struct worker *w)
+{
+	struct pollfd fds[2] = {
+		{ .fd = w->from_supervisor, .events = POLLIN },
+		{ .fd = w->ask[0], .events = POLLIN },
+	};
+	uint64_t request;
+
+	for (;;) {
+		if (poll(fds, 2, -1) == -1)
+			continue;
+		if (fds[0].revents != 0 && !hear_supervisor(w))
+			return;
+		if (fds[1].revents != 0 &&
+		    read(w->ask[0], &request, sizeof(request)) ==
+			(ssize_t)sizeof(request))
+			reload(w, request);
+	}
+}
+
+static int
+start_threads(struct worker *w, const struct config *config,
+    const struct listeners *listeners, struct err *err)
+{
+	if (pipe2(w->ask, O_CLOEXEC | O_NONBLOCK) == -1) {
+		err_set(err, "pipe: %s", strerror(errno));
+		return -1;
+	}
+	if (socketmap_server_start(
+		listeners->socket[LISTENER_MAP].fd, &w->map, err) == -1)
+		return -1;
+	if (probe_thread_start(listeners->socket[LISTENER_CONTROL].fd,
+		w->ask[1], w->to_supervisor, &w->probes, err) == -1)
+		return -1;
+	return milter_start(
+	    listeners->socket[LISTENER_MILTER].fd, config->milter_socket, err);
+}
+
+static int
+start(struct worker *w, struct config *config,
+    const struct listeners *listeners, struct err *err)
+{
+	char said = WORKER_SAYS_READY;
+
+	if (table_lock_take(config->health_table, err) == -1)
+		return -1;
+	if (snapshot_adopt(config, err) == -1)
+		return -1;
+	if (start_threads(w, config, listeners, err) == -1)
+		return -1;
+	log_info("serving %u routes over %u hosts", (unsigned)config->n_routes,
+	    (unsigned)config->n_hosts);
+	if (write(w->to_supervisor, &said, 1) != 1) {
+		err_set(err, "the supervisor is gone");
+		return -1;
+	}
+	return 0;
+}
+
+int
+worker_run(struct config *config, const struct listeners *listeners,
+    int from_fd, int to_fd)
+{
+	struct worker w = { .from_supervisor = from_fd,
+		.to_supervisor = to_fd,
+		.ask = { -1, -1 } };
+	struct err err = { "" };
+
+	(void)log_start();
+	if (start(&w, config, listeners, &err) == -1) {
+		log_error("cannot start: %s", err.text);
+		log_stop();
+		return WORKER_EXIT_HOPELESS;
+	}
+	serve(&w);
+	/* The map goes on answering until the last transaction is over. */
+	drain();
+	probe_thread_stop(&w.probes);
+	socketmap_server_stop(&w.map);
+	log_stop();
+	return 0;
+}

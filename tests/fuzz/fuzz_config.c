@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+/* Thread: the fuzzer's only one. */
+#include "policy/config.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "policy/route.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+require(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "does not hold: %s\n", what);
+	abort();
+}
+
+static void
+check_set(const struct config *config, const struct config_set *set)
+{
+	const struct config_member *member =
+	    &config->members[set->first_member];
+
+	require(set->n_members > 0 && set->n_members <= CONFIG_SET_HOSTS_MAX,
+	    "a set has hosts");
+	require(set->first_member + set->n_members <= config->n_members,
+	    "a set's members are there");
+	for (uint32_t i = 0; i < set->n_members; i++) {
+		require(member[i].host < config->n_hosts, "a host is there");
+		require(member[i].weight > 0, "a weight is not 0");
+		require(i == 0 || member[i - 1].priority <= member[i].priority,
+		    "members stand in ascending priority");
+	}
+}
+
+static void
+check_config(const struct config *config)
+{
+	for (uint32_t i = 0; i < config->n_sets; i++)
+		check_set(config, &config->sets[i]);
+	for (uint32_t i = 0; i < config->n_routes; i++) {
+		const struct config_route *route = &config->routes[i];
+
+		require(route->use_dns ? route->set == CONFIG_NO_SET
+				       : route->set < config->n_sets,
+		    "a route has a set, or asks DNS");
+	}
+	(void)route_find(config->index, "example.com", 11);
+	require(config_needs_restart(config, config) == NULL,
+	    "nothing differs from itself");
+}
+
+/* In memory: no file is left behind. Returns: the descriptor. */
+static int
+make_file(const uint8_t *data, size_t size)
+{
+	int fd = memfd_create("nexthop.conf", 0);
+
+	if (fd == -1)
+		return -1;
+	if (write(fd, data, size) != (ssize_t)size) {
+		(void)close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct config_problems problems;
+	struct config *config;
+	char path[64];
+	int fd = make_file(data, size);
+
+	if (fd == -1)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (config_load(path, &config, &problems) == 0) {
+		check_config(config);
+		config_free(&config);
+	} else {
+		require(config == NULL && problems.n_errors > 0,
+		    "a refusal says why");
+	}
+	config_problems_free(&problems);
+	(void)close(fd);
+	return 0;
+}

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 the nexthop-milter authors
+#
+# Sourced by the lint tests: where the source is, and how to complain.
+# Automake sets srcdir; by hand it is found from the script's own place.
+
+: "${srcdir:=$(dirname "$0")/../..}"
+srcdir=$(cd "$srcdir" && pwd) || exit 99
+status=0
+
+complain() {
+	printf '%s\n' "$*" >&2
+	status=1
+}
+
+# Files of the project by suffix, without what a build may have left here
+# (_build and _inst are distcheck's).
+project_files() {
+	find "$srcdir" \( -name .git -o -path "$srcdir/build*" \
+	    -o -path "$srcdir/_build" -o -path "$srcdir/_inst" \
+	    -o -path "$srcdir/nexthop-milter-[0-9]*" -o -name autom4te.cache \
+	    -o -name __pycache__ -o -name .pytest_cache -o -name .deps \) \
+	    -prune -o -type f \( "$@" \) -print | sort
+}
+
+c_files() {
+	project_files -name '*.[ch]' | grep -v -e '/config\.h$' \
+	    -e '/conftest\.[ch]$' | {
+		# config.h at the top is configure's; policy/config.h is ours.
+		cat
+		[ -f "$srcdir/policy/config.h" ] && echo "$srcdir/policy/config.h"
+	}
+}

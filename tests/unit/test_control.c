@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+/* Thread: one; the loop is stepped between what the clients do. */
+
+/*
+ * The server with real unix sockets. Its two times are variables here, so that
+ * a test of a timeout lasts as long as it must and no other one meets it.
+ */
+static unsigned idle_ms = 30000;
+#define CONTROL_IDLE_MS	 idle_ms
+#define CONTROL_PAUSE_MS 20
+#include "milter/control.c"
+
+#include <check.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+#include <time.h>
+
+#define WAIT_MS 10000 /* until a test gives up */
+
+struct peer {
+	int fd;
+	size_t len;
+	bool closed; /* by the server */
+	char got[512 * 1024];
+};
+
+static char folder[] = "/tmp/nh-control-XXXXXX";
+static struct sockaddr_un address = { .sun_family = AF_UNIX };
+static struct event_base *base;
+static struct control *control;
+static int listen_fd;
+static struct control_request *held;
+static unsigned n_cancelled;
+static struct peer a, b;
+
+/* ---- the commands ---- */
+
+static void
+run_hello(struct control_request *request, const char *rest, void *arg)
+{
+	ck_assert_ptr_eq(arg, &held);
+	(void)rest;
+	control_say(request, "one");
+	control_say(request, "%s %d", "two", 2);
+	control_done(request, NULL);
+}
+
+static void
+run_echo(struct control_request *request, const char *rest, void *arg)
+{
+	(void)arg;
+	control_say(request, "%s", rest);
+	control_done(request, NULL);
+}
+
+static void
+run_fail(struct control_request *request, const char *rest, void *arg)
+{
+	(void)rest;
+	(void)arg;
+	control_done(request, "it\nfailed");
+}
+
+static void
+run_dirty(struct control_request *request, const char *rest, void *arg)
+{
+	(void)rest;
+	(void)arg;
+	control_say(request, "a\nOK\r\033[2J\177b");
+	control_done(request, NULL);
+}
+
+static void
+run_flood(struct control_request *request, const char *rest, void *arg)
+{
+	(void)rest;
+	(void)arg;
+	for (int i = 0; i < 100000; i++)
+		control_say(request, "%063d", i);
+	control_done(request, NULL);
+}
+
+static void
+run_hold(struct control_request *request, const char *rest, void *arg)
+{
+	(void)rest;
+	(void)arg;
+	held = request;
+}
+
+static void
+cancel_hold(struct control_request *request, void *arg)
+{
+	(void)arg;
+	ck_assert_ptr_eq(request, held);
+	held = NULL;
+	n_cancelled++;
+}
+
+static const struct control_command commands[] = {
+	{ "hello", run_hello, NULL },
+	{ "echo", run_echo, NULL },
+	{ "fail", run_fail, NULL },
+	{ "dirty", run_dirty, NULL },
+	{ "flood", run_flood, NULL },
+	{ "hold", run_hold, cancel_hold },
+	{ "stubborn", run_hold, NULL },
+};
+
+/* ---- the room ---- */
+
+static void
+setup(void)
+{
+	struct err err;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	(void)snprintf(
+	    address.sun_path, sizeof(address.sun_path), "%s/s", folder);
+	listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(
+	    bind(listen_fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(listen_fd, 64), 0);
+	base = event_base_new();
+	ck_assert_int_eq(control_create(base, listen_fd, commands,
+			     NELEM(commands), &held, &control, &err),
+	    0);
+}
+
+static void
+teardown(void)
+{
+	if (control != NULL)
+		control_free(&control);
+	event_base_free(base);
+	(void)close(listen_fd);
+	(void)unlink(address.sun_path);
+	(void)rmdir(folder);
+}
+
+static int
+dial(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(evutil_make_socket_nonblocking(fd), 0);
+	return fd;
+}
+
+static void
+peer_dial(struct peer *peer)
+{
+	peer->fd = dial();
+	peer->len = 0;
+	peer->closed = false;
+}
+
+static void
+say(struct peer *peer, const char *text)
+{
+	ck_assert_int_eq(send(peer->fd, text, strlen(text), MSG_NOSIGNAL),
+	    (ssize_t)strlen(text));
+}
+
+static void
+listen_to(struct peer *peer)
+{
+	ssize_t n;
+
+	while (!peer->closed) {
+		n = recv(peer->fd, peer->got + peer->len,
+		    sizeof(peer->got) - 1 - peer->len, 0);
+		if (n == -1 && errno == EAGAIN)
+			break;
+		if (n <= 0)
+			peer->closed = true;
+		else
+			peer->len += (size_t)n;
+	}
+	peer->got[peer->len] = '\0';
+}
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* One step of the server; waits a little for something to happen. */
+static void
+step(void)
+{
+	struct timeval tick = { .tv_sec = 0, .tv_usec = 5000 };
+
+	(void)event_base_loopexit(base, &tick);
+	(void)event_base_loop(base, EVLOOP_ONCE);
+}
+
+#define PUMP_UNTIL(condition)                                                  \
+	do {                                                                   \
+		uint64_t end_ = now_ms() + WAIT_MS;                            \
+		while (!(condition)) {                                         \
+			ck_assert_msg(                                         \
+			    now_ms() < end_, "waited for: %s", #condition);    \
+			step();                                                \
+		}                                                              \
+	} while (0)
+
+static bool
+has_said(struct peer *peer, const char *text)
+{
+	listen_to(peer);
+	return peer->len >= strlen(text) &&
+	       strcmp(peer->got + peer->len - strlen(text), text) == 0;
+}
+
+static bool
+has_gone(struct peer *peer)
+{
+	listen_to(peer);
+	return peer->closed;
+}
+
+static void
+ask(struct peer *peer, const char *request, const char *answer)
+{
+	peer->len = 0;
+	say(peer, request);
+	PUMP_UNTIL(has_said(peer, answer));
+	ck_assert_str_eq(peer->got, answer);
+}
+
+/* ---- requests and answers ---- */
+
+static const struct {
+	const char *request, *answer;
+} dialogues[] = {
+	{ "hello\n", "= one\n= two 2\nOK\n" },
+	{ "hello\r\n", "= one\n= two 2\nOK\n" },
+	{ "echo a  b\n", "= a  b\nOK\n" },
+	{ " \techo\t [::1]:25 \t\n", "= [::1]:25\nOK\n" },
+	{ "echo\n", "= \nOK\n" },
+	{ "fail\n", "ERROR it?failed\n" },
+	{ "dirty\n", "= a?OK??[2J?b\nOK\n" },
+	{ "\n", "ERROR empty request\n" },
+	{ " \r\n", "ERROR empty request\n" },
+	{ "nope at all\n", "ERROR unknown command \"nope\"\n" },
+	{ "ech\n", "ERROR unknown command \"ech\"\n" },
+	{ "echoo\n", "ERROR unknown command \"echoo\"\n" },
+	{ "HELLO\n", "ERROR unknown command \"HELLO\"\n" },
+	{ "\033[2J\n", "ERROR unknown command \"\\x1b[2J\"\n" },
+	{ "echo 1\necho 2\n\necho 3\n",
+	    "= 1\nOK\n= 2\nOK\nERROR empty request\n= 3\nOK\n" },
+};
+
+START_TEST(each_request_line_gets_its_answer)
+{
+	peer_dial(&a);
+	ask(&a, dialogues[_i].request, dialogues[_i].answer);
+	ask(&a, "echo still here\n", "= still here\nOK\n");
+}
+END_TEST
+
+START_TEST(a_line_that_comes_byte_by_byte_is_one_request)
+{
+	static const char line[] = "echo drip\n";
+
+	peer_dial(&a);
+	for (size_t i = 0; line[i] != '\0'; i++) {
+		char byte[2] = { line[i], '\0' };
+
+		listen_to(&a);
+		ck_assert_uint_eq(a.len, 0);
+		say(&a, byte);
+		step();
+	}
+	PUMP_UNTIL(has_said(&a, "= drip\nOK\n"));
+}
+END_TEST
+
+static const struct {
+	size_t len; /* of the line, without its end */
+	bool end;
+	bool good;
+} line_lengths[] = {
+	{ CONTROL_LINE_MAX, true, true },
+	{ CONTROL_LINE_MAX + 1, true, false },
+	{ CONTROL_LINE_MAX + 1, false, false },
+	{ 60000, false, false },
+};
+
+START_TEST(a_line_longer_than_the_limit_is_refused)
+{
+	static char line[65536];
+	size_t len = line_lengths[_i].len;
+
+	memset(line, 'x', len);
+	memcpy(line, "echo ", 5);
+	line[len] = line_lengths[_i].end ? '\n' : '\0';
+	line[len + 1] = '\0';
+	peer_dial(&a);
+	say(&a, line);
+	if (line_lengths[_i].good) {
+		PUMP_UNTIL(has_said(&a, "x\nOK\n"));
+		ck_assert_uint_eq(a.len, 2 + len - 5 + 1 + 3);
+		return;
+	}
+	PUMP_UNTIL(has_gone(&a));
+	ck_assert_str_eq(a.got, "ERROR line too long\n");
+}
+END_TEST
+
+START_TEST(a_zero_byte_is_refused)
+{
+	peer_dial(&a);
+	ck_assert_int_eq(send(a.fd, "echo a\0b\n", 9, MSG_NOSIGNAL), 9);
+	PUMP_UNTIL(has_gone(&a));
+	ck_assert_str_eq(a.got, "ERROR zero byte in the request\n");
+}
+END_TEST
+
+START_TEST(who_ends_its_sending_side_gets_all_answers_and_the_end)
+{
+	peer_dial(&a);
+	say(&a, "hold\nhello\n");
+	ck_assert_int_eq(shutdown(a.fd, SHUT_WR), 0);
+	PUMP_UNTIL(held != NULL);
+	peer_dial(&b);
+	ask(&b, "hello\n", "= one\n= two 2\nOK\n");
+	ck_assert_uint_eq(n_cancelled, 0);
+	control_say(held, "at last");
+	control_done(held, NULL);
+	PUMP_UNTIL(has_gone(&a));
+	ck_assert_str_eq(a.got, "= at last\nOK\n= one\n= two 2\nOK\n");
+}
+END_TEST
+
+START_TEST(an_answer_given_later_reaches_its_client)
+{
+	peer_dial(&a);
+	say(&a, "hold\necho next\n");
+	PUMP_UNTIL(held != NULL);
+	control_say(held, "line");
+	PUMP_UNTIL(has_said(&a, "= line\n"));
+	control_done(held, "no");
+	PUMP_UNTIL(has_said(&a, "= line\nERROR no\n= next\nOK\n"));
+}
+END_TEST
+
+/* ---- clients that go ---- */
+
+START_TEST(a_client_that_goes_cancels_its_request)
+{
+	peer_dial(&a);
+	say(&a, "hold\n");
+	PUMP_UNTIL(held != NULL);
+	(void)close(a.fd);
+	PUMP_UNTIL(n_cancelled == 1);
+	peer_dial(&b);
+	ask(&b, "hello\n", "= one\n= two 2\nOK\n");
+}
+END_TEST
+
+START_TEST(a_request_that_cannot_be_cancelled_ends_without_its_client)
+{
+	peer_dial(&a);
+	say(&a, "stubborn\n");
+	PUMP_UNTIL(held != NULL);
+	(void)close(a.fd);
+	PUMP_UNTIL(LIST_EMPTY(&control->clients));
+	ck_assert_uint_eq(control->n, 1);
+	control_say(held, "to nobody");
+	control_done(held, NULL);
+	ck_assert_uint_eq(control->n, 0);
+}
+END_TEST
+
+START_TEST(a_request_that_cannot_be_cancelled_outlives_the_server)
+{
+	peer_dial(&a);
+	say(&a, "stubborn\n");
+	PUMP_UNTIL(held != NULL);
+	control_free(&control);
+	ck_assert_ptr_null(control);
+	control_say(held, "to nobody");
+	control_done(held, NULL);
+}
+END_TEST
+
+START_TEST(the_end_of_the_server_cancels_what_is_under_way)
+{
+	peer_dial(&a);
+	say(&a, "hold\n");
+	PUMP_UNTIL(held != NULL);
+	control_free(&control);
+	ck_assert_uint_eq(n_cancelled, 1);
+	PUMP_UNTIL(has_gone(&a));
+}
+END_TEST
+
+START_TEST(who_goes_on_talking_during_a_request_is_dropped)
+{
+	static char noise[CONTROL_LINE_MAX + 2];
+
+	memset(noise, '\n', sizeof(noise) - 1);
+	peer_dial(&a);
+	say(&a, "hold\n");
+	PUMP_UNTIL(held != NULL);
+	say(&a, noise);
+	PUMP_UNTIL(has_gone(&a));
+	ck_assert_uint_eq(n_cancelled, 1);
+}
+END_TEST
+
+/* ---- limits ---- */
+
+START_TEST(an_idle_client_is_closed_but_not_one_whose_request_is_under_way)
+{
+	idle_ms = 50;
+	peer_dial(&a);
+	say(&a, "hold\n");
+	PUMP_UNTIL(held != NULL);
+	/* Began later, ends earlier. */
+	peer_dial(&b);
+	PUMP_UNTIL(has_gone(&b));
+	ck_assert_uint_eq(b.len, 0);
+	ck_assert(!has_gone(&a));
+	control_done(held, NULL);
+	PUMP_UNTIL(has_said(&a, "OK\n"));
+	PUMP_UNTIL(has_gone(&a));
+	ck_assert_uint_eq(n_cancelled, 0);
+}
+END_TEST
+
+START_TEST(a_line_must_be_whole_within_the_idle_time)
+{
+	idle_ms = 100;
+	peer_dial(&a);
+	/* A byte every millisecond: no pause ever gets near that time. */
+	for (uint64_t end = now_ms() + 1000, last = 0;
+	     now_ms() < end && !has_gone(&a); step()) {
+		if (now_ms() != last)
+			(void)send(a.fd, "x", 1, MSG_NOSIGNAL);
+		last = now_ms();
+	}
+	ck_assert(has_gone(&a));
+	ck_assert_uint_eq(a.len, 0);
+}
+END_TEST
+
+START_TEST(a_reader_that_stands_still_is_closed_and_holds_up_nobody)
+{
+	idle_ms = 100;
+	peer_dial(&a);
+	say(&a, "flood\n");
+	peer_dial(&b);
+	ask(&b, "hello\n", "= one\n= two 2\nOK\n");
+	PUMP_UNTIL(LIST_EMPTY(&control->clients));
+	ck_assert_uint_eq(control->n, 0);
+}
+END_TEST
+
+START_TEST(a_reader_that_stands_still_during_a_request_cancels_it)
+{
+	idle_ms = 100;
+	peer_dial(&a);
+	say(&a, "hold\n");
+	PUMP_UNTIL(held != NULL);
+	for (int i = 0; i < 100000; i++)
+		control_say(held, "%063d", i);
+	PUMP_UNTIL(n_cancelled == 1);
+	ck_assert_uint_eq(control->n, 0);
+}
+END_TEST
+
+START_TEST(an_answer_is_bounded_and_says_what_was_dropped)
+{
+	peer_dial(&a);
+	say(&a, "flood\n");
+	PUMP_UNTIL(has_said(&a, "\nOK\n"));
+	ck_assert_uint_le(a.len, CONTROL_OUTPUT_MAX + 1000);
+	ck_assert_ptr_nonnull(
+	    strstr(a.got, " lines dropped: they were not read in time)\n"));
+	ask(&a, "hello\n", "= one\n= two 2\nOK\n");
+}
+END_TEST
+
+START_TEST(one_client_too_many_is_turned_away_in_words)
+{
+	int fd[CONTROL_CLIENTS_MAX];
+
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		fd[i] = dial();
+		PUMP_UNTIL(control->n == (unsigned)i + 1);
+	}
+	peer_dial(&a);
+	PUMP_UNTIL(has_gone(&a));
+	ck_assert_str_eq(a.got, "ERROR too many clients\n");
+	(void)close(fd[7]);
+	PUMP_UNTIL(control->n == CONTROL_CLIENTS_MAX - 1);
+	peer_dial(&b);
+	ask(&b, "hello\n", "= one\n= two 2\nOK\n");
+	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (i != 7)
+			(void)close(fd[i]);
+}
+END_TEST
+
+START_TEST(accepting_goes_on_after_descriptors_ran_out)
+{
+	struct rlimit old, none;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	peer_dial(&a);
+	none.rlim_cur = (rlim_t)a.fd + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	PUMP_UNTIL(event_pending(control->pause, EV_TIMEOUT, NULL));
+	ck_assert_uint_eq(control->n, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ask(&a, "hello\n", "= one\n= two 2\nOK\n");
+}
+END_TEST
+
+static Suite *
+suite(void)
+{
+	Suite *s = suite_create("control");
+	TCase *requests = tcase_create("requests and answers");
+	TCase *gone = tcase_create("clients that go");
+	TCase *limits = tcase_create("limits");
+
+	tcase_add_checked_fixture(requests, setup, teardown);
+	tcase_add_loop_test(requests, each_request_line_gets_its_answer, 0,
+	    (int)NELEM(dialogues));
+	tcase_add_test(requests, a_line_that_comes_byte_by_byte_is_one_request);
+	tcase_add_loop_test(requests, a_line_longer_than_the_limit_is_refused,
+	    0, (int)NELEM(line_lengths));
+	tcase_add_test(requests, a_zero_byte_is_refused);
+	tcase_add_test(
+	    requests, who_ends_its_sending_side_gets_all_answers_and_the_end);
+	tcase_add_test(requests, an_answer_given_later_reaches_its_client);
+	suite_add_tcase(s, requests);
+	tcase_add_checked_fixture(gone, setup, teardown);
+	tcase_add_test(gone, a_client_that_goes_cancels_its_request);
+	tcase_add_test(
+	    gone, a_request_that_cannot_be_cancelled_ends_without_its_client);
+	tcase_add_test(
+	    gone, a_request_that_cannot_be_cancelled_outlives_the_server);
+	tcase_add_test(gone, the_end_of_the_server_cancels_what_is_under_way);
+	tcase_add_test(gone, who_goes_on_talking_during_a_request_is_dropped);
+	suite_add_tcase(s, gone);
+	tcase_add_checked_fixture(limits, setup, teardown);
+	tcase_set_timeout(limits, 30);
+	tcase_add_test(limits,
+	    an_idle_client_is_closed_but_not_one_whose_request_is_under_way);
+	tcase_add_test(limits, a_line_must_be_whole_within_the_idle_time);
+	tcase_add_test(
+	    limits, a_reader_that_stands_still_is_closed_and_holds_up_nobody);
+	tcase_add_test(
+	    limits, a_reader_that_stands_still_during_a_request_cancels_it);
+	tcase_add_test(limits, an_answer_is_bounded_and_says_what_was_dropped);
+	tcase_add_test(limits, one_client_too_many_is_turned_away_in_words);
+	tcase_add_test(limits, accepting_goes_on_after_descriptors_ran_out);
+	suite_add_tcase(s, limits);
+	return s;
+}
+
+int
+main(void)
+{
+	SRunner *runner = srunner_create(suite());
+	int failed;
+
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
