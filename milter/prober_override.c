@@ -31,6 +31,19 @@ what_is_in_force(const struct prober_target *target, uint64_t now_ms,
 	    info_r->reason, sizeof(info_r->reason), "its time is over");
 }
 
+/* A host that people give back may have been down in the meantime, and the MTA
+   may remember that against the lists as they were spelled. */
+static void
+respell(const struct prober_target *target)
+{
+	struct health_table *table = target->prober->snapshot->table;
+	struct health_detail detail;
+
+	health_table_read(table, target->slot, &detail);
+	detail.health.recoveries++;
+	health_table_write(table, target->slot, &detail);
+}
+
 static void
 look_at(struct prober_target *target, uint64_t now_ms)
 {
@@ -42,6 +55,8 @@ look_at(struct prober_target *target, uint64_t now_ms)
 		return;
 	target->override = info.kind;
 	prober_log_override(target, old, &info, now_ms);
+	if (info.kind == OVERRIDE_NONE || info.kind == OVERRIDE_FORCED_UP)
+		respell(target);
 	if (old == OVERRIDE_DISABLED)
 		prober_schedule_now(target, false);
 }

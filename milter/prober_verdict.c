@@ -138,12 +138,12 @@ take_over_set(
 	uint32_t first_member = config->sets[set].first_member;
 	struct lookup_answer answer;
 
-	for (uint32_t ticket = 0; ticket<TAKE_OVER_TICKETS && * left> 0;
-	     ticket++) {
+	for (uint32_t ticket = 0; ticket < TAKE_OVER_TICKETS; ticket++) {
 		uint32_t member;
 
 		/* When all are deferred, each is probed often already. */
-		if (lookup_with_ticket(base, prober->route_of_set[set], ticket,
+		if (*left == 0 ||
+		    lookup_with_ticket(base, prober->route_of_set[set], ticket,
 			now_ms, &answer) != LOOKUP_HOSTS ||
 		    answer.order.kind != ORDER_UP)
 			return;

@@ -75,23 +75,32 @@ replace(struct text *text, const char *string)
 	add_string(text, string);
 }
 
+/* Numbers as text of two digits, comma and blank, without a zero: "", ",", " ",
+   ",,", " ,", ", ", "  ", ",,," ... each its own. */
+static void
+spell_end(uint32_t number, char behind_r[SOCKETMAP_SPELLING_MAX])
+{
+	size_t n = 0;
+
+	for (; number > 0; number = (number - 1) / 2) {
+		assert(n < SOCKETMAP_SPELLING_MAX - 1);
+		behind_r[n++] = number % 2 == 1 ? ',' : ' ';
+	}
+	behind_r[n] = '\0';
+}
+
 struct socketmap_spelling
 socketmap_spell(uint32_t spelling, uint32_t n_hosts)
 {
 	static const char *const between[] = { ",", ", ", " " };
-	static const char *const behind[] = { "", ",", " ", ", ", " ,", ",,",
-		"  ", ",,,", " , " };
 	uint32_t number = spelling % SOCKETMAP_SPELLINGS;
-	struct socketmap_spelling made = { "", behind[number] };
+	struct socketmap_spelling made = { "", "" };
 
-	_Static_assert(
-	    NELEM(behind) == SOCKETMAP_SPELLINGS, "one for each spelling");
-	_Static_assert(SOCKETMAP_SPELLINGS % NELEM(between) == 0,
-	    "each spelling of a list is another text");
 	if (n_hosts > 1) {
 		made.between = between[number % NELEM(between)];
-		made.behind = behind[number / NELEM(between)];
+		number /= NELEM(between);
 	}
+	spell_end(number, made.behind);
 	return made;
 }
 

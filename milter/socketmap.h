@@ -38,8 +38,13 @@
 /* The same with its length, colon and comma. */
 #define SOCKETMAP_OUTPUT_MAX (SOCKETMAP_ANSWER_MAX + sizeof("10000:,") - 1)
 
-/* How many ways there are to spell one list of hosts. */
-#define SOCKETMAP_SPELLINGS 9
+/*
+ * How many ways there are to spell one list of hosts. A prime: when all n hosts
+ * of a list fall and return again and again, each time n recoveries, a spelling
+ * comes back after as many rounds, whatever n is.
+ */
+#define SOCKETMAP_SPELLINGS    251
+#define SOCKETMAP_SPELLING_MAX 9 /* bytes of an end, with the final zero */
 
 enum socketmap_read {
 	SOCKETMAP_MORE = 0, /* not all of it is there yet */
@@ -91,7 +96,7 @@ size_t socketmap_refuse(char *out) NH_MUSTCHECK NH_ALL_NONNULL;
  */
 struct socketmap_spelling {
 	const char *between;
-	const char *behind;
+	char behind[SOCKETMAP_SPELLING_MAX];
 };
 struct socketmap_spelling socketmap_spell(uint32_t spelling, uint32_t n_hosts);
 

@@ -93,23 +93,22 @@ strip_path(struct span *text)
 	return true;
 }
 
-static bool
+/* A local part beyond all measure is cut, not refused: its mail belongs to the
+   domain's route like any other, and only its ticket may be a neighbour's. */
+static void
 copy_local(struct span from, struct address *to)
 {
 	size_t used = 0;
 
-	for (size_t i = 0; i < from.len; i++) {
+	for (size_t i = 0; i < from.len && used < ADDRESS_LOCAL_MAX - 1; i++) {
 		if (from.at[i] == '"')
 			continue;
 		if (from.at[i] == '\\')
 			i++;
-		if (used + 1 >= ADDRESS_LOCAL_MAX)
-			return false;
 		to->local[used++] = from.at[i];
 	}
 	to->local[used] = '\0';
 	to->local_len = used;
-	return true;
 }
 
 bool
@@ -138,8 +137,8 @@ address_parse(const char *text, size_t len, struct address *address_r)
 	    !find_marks(whole, &at, &colon) || at == whole.len)
 		return false;
 	domain = span_from(whole, at + 1);
-	if (!copy_local((struct span){ whole.at, at }, address_r) ||
-	    !address_domain(domain.at, domain.len, address_r->domain))
+	copy_local((struct span){ whole.at, at }, address_r);
+	if (!address_domain(domain.at, domain.len, address_r->domain))
 		return false;
 	address_r->domain_len = strlen(address_r->domain);
 	return true;

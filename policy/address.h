@@ -31,11 +31,10 @@ struct address {
  * Splits text (len bytes; angle brackets around it and a source route
  * "@a,@b:" in it are dropped) at the last "@" outside quotes and brackets.
  * Quotes and backslashes of the local part are taken off, ASCII letters of
- * the domain made lower case, other bytes (UTF-8) kept.
- * Returns: true; false when text has no domain, an empty domain, an unfinished
- * quote, a zero byte, or is longer than the limits above: then nothing can be
- * routed by it.
- * Thread: any. No allocation.
+ * the domain made lower case, other bytes (UTF-8) kept. A local part longer
+ * than the limit above is cut. Returns: true; false when text has no domain, an
+ * empty domain or one longer than the limit, an unfinished quote or a zero
+ * byte: then nothing can be routed by it. Thread: any. No allocation.
  */
 bool address_parse(const char *text, size_t len,
     struct address *address_r) NH_MUSTCHECK NH_ALL_NONNULL;

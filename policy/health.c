@@ -80,6 +80,10 @@ static enum health_change
 observe_success(
     const struct health_policy *policy, uint64_t now_ms, struct health *health)
 {
+	/* Failures below fall pass unseen here, but the MTA may have met them
+	   too and hold them against the lists as they are spelled now. */
+	if (health->state == HEALTH_UP && health->failures > 0)
+		health->recoveries++;
 	health->successes = one_more(health->successes);
 	health->failures = 0;
 	if (health->state == HEALTH_UP || health->successes < policy->rise)

@@ -32,7 +32,7 @@ struct health {
 	uint32_t backoff_ms; /* the present back-off, 0 when up */
 	uint64_t since_ms;   /* of the present state; boot time */
 	uint64_t due_ms;     /* deferred: until then; else 0 */
-	uint8_t recoveries;  /* counts returns to up, wraps: a list is
+	uint8_t recoveries;  /* counts ends of failure, wraps: a list is
 				spelled anew at each (order.h) */
 	uint8_t slow_step;   /* 0: full weight; 1..8 eighths of it */
 	bool silent;	     /* was deferred by silence */

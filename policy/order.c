@@ -8,6 +8,10 @@
 
 #define EIGHTHS 8
 
+/* A host that people declare well is met by a suspended spelling no more than
+   one that got well; the next few recoveries stay apart from it. */
+#define FORCED_SPELLING 4
+
 /*
  * How far from the golden section a stride is looked for. The sum of the
  * weights is at most 64 * 1000 * 8 and so has at most seven prime factors;
@@ -63,6 +67,8 @@ append(struct order *order, const struct order_input *input, uint32_t member)
 {
 	order->member[order->n++] = (uint8_t)member;
 	order->spelling += input[member].view.recoveries;
+	if (order->why[member] == ORDER_WHY_FORCED)
+		order->spelling += FORCED_SPELLING;
 }
 
 static uint32_t

@@ -54,8 +54,9 @@ struct order {
 	   first. */
 	uint8_t member[CONFIG_SET_HOSTS_MAX];
 	uint8_t why[CONFIG_SET_HOSTS_MAX]; /* enum order_why, per member */
-	/* Sum of the listed hosts' recoveries: how to spell the list, so that a
-	   returned host is not met by a suspended spelling. */
+	/* Sum of the listed hosts' recoveries, and a little for each that is
+	   forced up: how to spell the list, so that a returned host is not met
+	   by a suspended spelling. */
 	uint32_t spelling;
 };
 

@@ -197,6 +197,7 @@ check_listed(const struct scene *scene, const struct order *order)
 		REQUIRE(at < scene->n && !(seen >> at & 1), "host %u", at);
 		seen |= (uint64_t)1 << at;
 		spelling += scene->input[at].view.recoveries;
+		spelling += why == ORDER_WHY_FORCED ? 4 : 0;
 		REQUIRE(order->kind == ORDER_DEFERRED
 			    ? why == ORDER_WHY_DEFERRED
 			    : why <= ORDER_WHY_FORCED,
@@ -257,6 +258,22 @@ START_TEST(only_a_listed_hosts_recovery_changes_the_spelling)
 }
 END_TEST
 
+START_TEST(forcing_a_host_up_changes_the_spelling)
+{
+	struct scene scene;
+	struct order before, after;
+
+	scene_from(&scene, "d");
+	scene_compute(&scene, 0, &before);
+	scene.input[0].view.override = OVERRIDE_FORCED_UP;
+	scene_compute(&scene, 0, &after);
+	ck_assert_uint_eq(after.n, before.n);
+	ck_assert_uint_ne(after.spelling, before.spelling);
+	/* Neither is it the one of the next recovery. */
+	ck_assert_uint_ne(after.spelling, before.spelling + 1);
+}
+END_TEST
+
 static Suite *
 order_lists_suite(void)
 {
@@ -274,6 +291,7 @@ order_lists_suite(void)
 	    no_deferred_host_is_listed_while_one_is_up_in_any_state, 0, 4);
 	tcase_add_test(
 	    lists, only_a_listed_hosts_recovery_changes_the_spelling);
+	tcase_add_test(lists, forcing_a_host_up_changes_the_spelling);
 	suite_add_tcase(suite, lists);
 	return suite;
 }

@@ -16,7 +16,7 @@
 
 #include "tests/unit/scratch.h"
 
-#define NAME_SERVER "127.0.0.53"
+#define NAME_SERVER "127.0.0.1"
 
 /* What the name server answers, by the first label of the question. */
 enum behaviour {
@@ -96,20 +96,23 @@ on_question(struct evdns_server_request *request, void *arg)
 	(void)evdns_server_request_respond(request, error);
 }
 
-/* A name server on a port of its own is no setting of resolv.conf, but one on
-   an address of its own is. */
+/* Any free port: libevent takes "nameserver ADDRESS:PORT", so that neither root
+   nor a port 53 that nobody else uses is needed. */
 static void
-start_name_server(struct scene *scene)
+start_name_server(struct scene *scene, uint16_t *port_r)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-		.sin_port = htons(53) };
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t len = sizeof(address);
 
 	ck_assert_int_eq(inet_pton(AF_INET, NAME_SERVER, &address.sin_addr), 1);
 	scene->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	ck_assert_int_ne(scene->fd, -1);
-	ck_assert_msg(bind(scene->fd, (const struct sockaddr *)&address,
-			  sizeof(address)) == 0,
-	    "needs port 53 of " NAME_SERVER);
+	ck_assert_int_eq(
+	    bind(scene->fd, (const struct sockaddr *)&address, sizeof(address)),
+	    0);
+	ck_assert_int_eq(
+	    getsockname(scene->fd, (struct sockaddr *)&address, &len), 0);
+	*port_r = ntohs(address.sin_port);
 	scene->port = evdns_add_server_port_with_base(
 	    scene->base, scene->fd, 0, on_question, scene);
 	ck_assert_ptr_nonnull(scene->port);
@@ -118,18 +121,22 @@ start_name_server(struct scene *scene)
 static void
 scene_begin(struct scene *scene)
 {
+	char settings[100];
 	struct err err;
+	uint16_t port;
 
 	memset(scene, 0, sizeof(*scene));
 	scratch_begin();
-	scratch_write("resolv.conf", "nameserver " NAME_SERVER "\n"
-				     "search example.test\n");
+	scene->base = event_base_new();
+	start_name_server(scene, &port);
+	(void)snprintf(settings, sizeof(settings),
+	    "nameserver " NAME_SERVER ":%u\nsearch example.test\n",
+	    (unsigned)port);
+	scratch_write("resolv.conf", settings);
 	scratch_write("hosts", "127.0.9.1 local.test alias\n");
 	scene->files.resolv_conf =
 	    scratch_path("resolv.conf", scene->resolv_conf);
 	scene->files.hosts = scratch_path("hosts", scene->hosts);
-	scene->base = event_base_new();
-	start_name_server(scene);
 	ck_assert_int_eq(
 	    resolver_create(scene->base, &scene->files, &scene->resolver, &err),
 	    0);
