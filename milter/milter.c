@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "milter/clock.h"
 #include "milter/log.h"
@@ -19,6 +20,9 @@
 #include "policy/printable.h"
 
 #define SESSION_MAGIC 0x6e685353u
+
+/* Milliseconds that an end-of-message waits at most for others' questions. */
+#define RESOLVE_PAUSES_MAX 20
 
 struct session {
 	unsigned magic;	 /* it passes through libmilter's void * */
@@ -153,6 +157,21 @@ log_ticket(void *arg, const char *text)
 	log_info("%s: %s", (const char *)arg, text);
 }
 
+/* Bounded, and only while the MTA resolves recipients that we never saw. */
+static void
+let_resolve(
+    const struct transaction *transaction, const struct lookup_base *base)
+{
+	const struct timespec pause = { 0, 1000000 };
+
+	for (int i = 0; i < RESOLVE_PAUSES_MAX; i++) {
+		if (!transaction_should_wait(
+			transaction, base, clock_boot_ms()))
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 static sfsistat
 on_end_of_message(SMFICTX *ctx)
 {
@@ -167,6 +186,7 @@ on_end_of_message(SMFICTX *ctx)
 		id = "NOQUEUE";
 	(void)printable(id, strlen(id), queue_id, sizeof(queue_id));
 	snapshot = snapshot_get();
+	let_resolve(&session->transaction, snapshot->base);
 	transaction_decide(&session->transaction, snapshot->base,
 	    clock_boot_ms(), log_ticket, queue_id);
 	snapshot_put(&snapshot);

@@ -66,10 +66,32 @@ transaction_rcpt(struct transaction *transaction,
 	route = lookup_route(base, &address);
 	if (route == ROUTE_NONE)
 		return TRANSACTION_TAKEN;
+	lookup_seen(base, route, &address);
 	if (wants_tempfail(base, route, now_ms))
 		return TRANSACTION_TEMPFAIL;
 	(void)remember(transaction, text);
 	return TRANSACTION_TAKEN;
+}
+
+bool
+transaction_should_wait(const struct transaction *transaction,
+    const struct lookup_base *base, uint64_t now_ms)
+{
+	struct address address;
+	uint32_t route;
+
+	/* A list of many is no reason to look long: the first few tell. */
+	for (size_t i = 0; i < transaction->n && i < 8; i++) {
+		const char *text = transaction->recipients[i];
+
+		if (!address_parse(text, strlen(text), &address))
+			continue;
+		route = lookup_route(base, &address);
+		if (route != ROUTE_NONE &&
+		    lookup_resolving(base, route, now_ms))
+			return true;
+	}
+	return false;
 }
 
 static int

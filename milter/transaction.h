@@ -43,6 +43,14 @@ enum transaction_rcpt transaction_rcpt(struct transaction *transaction,
     uint64_t now_ms) NH_ALL_NONNULL;
 
 /*
+ * Would the tickets of this transaction, drawn now, come between the MTA's
+ * questions for another message (lookup_resolving)?
+ */
+bool transaction_should_wait(const struct transaction *transaction,
+    const struct lookup_base *base,
+    uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
+
+/*
  * End of message: draws the tickets, leaves them in the table, and tells one
  * line for each route through line (without the queue id).
  */

@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The questions for a message follow its draw within this time, unless the
+   machine is very busy. */
+#define JUST_DRAWN_MS 20
+
 /*
  * Adds a host that the table does not know. A name cannot be listed before it
  * has resolved once: an unresolvable last item makes Postfix bounce
@@ -93,6 +97,7 @@ lookup_bind(const struct config *config, struct health_table *table, bool add,
 	base->table = table;
 	base->host_slot = xcalloc(config->n_hosts, sizeof(uint32_t));
 	base->set_slot = xcalloc(config->n_sets, sizeof(uint32_t));
+	base->unseen = xcalloc(1, sizeof(*base->unseen));
 	if (bind_hosts(base, add, err) == -1 ||
 	    bind_sets(base, add, err) == -1) {
 		lookup_base_free(&base);
@@ -110,6 +115,7 @@ lookup_base_free(struct lookup_base **base)
 		return;
 	free((*base)->host_slot);
 	free((*base)->set_slot);
+	free((*base)->unseen);
 	free(*base);
 	*base = NULL;
 }
@@ -242,16 +248,19 @@ static enum lookup_ticket
 find_ticket(const struct lookup_base *base, uint32_t set,
     const struct address *address, uint64_t now_ms, uint32_t *ticket_r)
 {
-	const struct health_table *table = base->table;
-	uint32_t slot;
+	uint32_t slot = base->set_slot[set];
 
-	if (table != NULL &&
-	    ticket_find(table, base->config->sets[set].key, address, ticket_r))
+	if (slot == HEALTH_TABLE_NONE) {
+		*ticket_r = hash_of(address);
+		return TICKET_HASH;
+	}
+	if (ticket_find(
+		base->table, base->config->sets[set].key, address, ticket_r))
 		return TICKET_FOUND;
-	slot = base->set_slot[set];
-	if (slot != HEALTH_TABLE_NONE &&
-	    health_table_last_drawn(
-		table, slot, now_ms, LOOKUP_STAND_IN_MS, ticket_r))
+	unseen_asked(base->unseen, set, health_table_cursor(base->table, slot),
+	    address, now_ms);
+	if (health_table_last_drawn(
+		base->table, slot, now_ms, LOOKUP_STAND_IN_MS, ticket_r))
 		return TICKET_LAST;
 	*ticket_r = hash_of(address);
 	return TICKET_HASH;
@@ -334,4 +343,30 @@ lookup_host(const struct lookup_base *base, const struct lookup_answer *answer,
 	assert(set != NULL && k < answer->order.n);
 	member = set->first_member + answer->order.member[k];
 	return &base->config->hosts[base->config->members[member].host];
+}
+
+void
+lookup_seen(const struct lookup_base *base, uint32_t route,
+    const struct address *recipient)
+{
+	uint32_t set = base->config->routes[route].set;
+
+	if (set != CONFIG_NO_SET)
+		unseen_explained(base->unseen, set, recipient);
+}
+
+bool
+lookup_resolving(
+    const struct lookup_base *base, uint32_t route, uint64_t now_ms)
+{
+	uint32_t set = base->config->routes[route].set, slot, last;
+
+	if (set == CONFIG_NO_SET || base->set_slot[set] == HEALTH_TABLE_NONE)
+		return false;
+	slot = base->set_slot[set];
+	return unseen_resolving(base->unseen, set,
+	    health_table_cursor(base->table, slot),
+	    health_table_last_drawn(
+		base->table, slot, now_ms, JUST_DRAWN_MS, &last),
+	    now_ms);
 }

@@ -19,13 +19,14 @@
 #include "policy/err.h"
 #include "policy/health_table.h"
 #include "policy/order.h"
+#include "policy/unseen.h"
 
 /* How long the last drawn ticket of a set stands in for a missing one. */
 #define LOOKUP_STAND_IN_MS 1000
 
 /*
  * A configuration bound to a table: where each host and each set has its slot.
- * Immutable once made. Owns neither config nor table.
+ * Immutable once made, but for unseen. Owns neither config nor table.
  */
 struct lookup_base {
 	const struct config *config;
@@ -33,6 +34,7 @@ struct lookup_base {
 				       up, nothing is drawn */
 	uint32_t *host_slot;	    /* per config host; HEALTH_TABLE_NONE */
 	uint32_t *set_slot;	    /* per config set */
+	struct unseen *unseen;	    /* questions without a ticket */
 };
 
 /*
@@ -107,6 +109,21 @@ bool lookup_draw(const struct lookup_base *base, uint32_t route,
 void lookup_leave(const struct lookup_base *base, uint32_t route,
     const struct address *recipient, uint32_t ticket,
     uint64_t now_ms) NH_ALL_NONNULL;
+
+/*
+ * The milter is told of a recipient: its question, if the MTA asked one just
+ * now, is explained (policy/unseen.h).
+ */
+void lookup_seen(const struct lookup_base *base, uint32_t route,
+    const struct address *recipient) NH_ALL_NONNULL;
+
+/*
+ * Is the MTA, at this moment, asking for recipients of the route's set that
+ * the milter never saw (members of an alias, always_bcc)? A ticket drawn now
+ * could split their message: wait a little.
+ */
+bool lookup_resolving(const struct lookup_base *base, uint32_t route,
+    uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
 
 /* The k-th host of an answer. */
 const struct host *lookup_host(const struct lookup_base *base,

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Copyright (c) 2026 the nexthop-milter authors */
+/* Thread: the test's only one. */
+#include "policy/unseen.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW  1000000u
+#define SET  7u
+#define TURN 41u
+
+static struct unseen unseen;
+
+static struct address
+address_of(const char *text)
+{
+	struct address address;
+
+	ck_assert(address_parse(text, strlen(text), &address));
+	return address;
+}
+
+static void
+ask(const char *text, uint32_t set, uint32_t turn, uint64_t now_ms)
+{
+	struct address address = address_of(text);
+
+	unseen_asked(&unseen, set, turn, &address, now_ms);
+}
+
+static void
+explain(const char *text, uint32_t set)
+{
+	struct address address = address_of(text);
+
+	unseen_explained(&unseen, set, &address);
+}
+
+START_TEST(a_question_resolves_until_it_has_been_quiet)
+{
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, true, NOW));
+	ask("member@example.com", SET, TURN, NOW);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW));
+	ck_assert(
+	    unseen_resolving(&unseen, SET, TURN, false, NOW + UNSEEN_QUIET_MS));
+	ck_assert(!unseen_resolving(
+	    &unseen, SET, TURN, false, NOW + UNSEEN_QUIET_MS + 1));
+}
+END_TEST
+
+START_TEST(a_question_of_another_set_is_none_of_this_one)
+{
+	ask("member@example.com", SET, TURN, NOW);
+	ck_assert(!unseen_resolving(&unseen, SET + 1, TURN, true, NOW));
+}
+END_TEST
+
+START_TEST(a_recipient_that_the_milter_is_told_of_is_explained)
+{
+	ask("user@example.com", SET, TURN, NOW);
+	explain("other@example.com", SET);
+	explain("user@example.com", SET + 1);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW));
+	explain("user@EXAMPLE.com", SET);
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, true, NOW));
+}
+END_TEST
+
+START_TEST(after_a_draw_such_mail_is_waited_for)
+{
+	uint64_t later = NOW + UNSEEN_QUIET_MS + 1;
+
+	ask("member@example.com", SET, TURN, NOW);
+	/* The next message has drawn, nothing was asked for it. */
+	ck_assert(unseen_resolving(&unseen, SET, TURN + 1, true, later));
+	ck_assert(!unseen_resolving(&unseen, SET, TURN + 1, false, later));
+	/* Now a member of it is. */
+	ask("member@example.com", SET, TURN + 1, NOW);
+	ck_assert(!unseen_resolving(&unseen, SET, TURN + 1, true, later));
+}
+END_TEST
+
+START_TEST(what_is_long_ago_is_forgotten)
+{
+	ask("member@example.com", SET, TURN, NOW);
+	ck_assert(unseen_resolving(
+	    &unseen, SET, TURN + 1, true, NOW + UNSEEN_MEMORY_MS));
+	ck_assert(!unseen_resolving(
+	    &unseen, SET, TURN + 1, true, NOW + UNSEEN_MEMORY_MS + 1));
+}
+END_TEST
+
+START_TEST(the_newest_questions_are_remembered)
+{
+	char text[32] = "u00@example.com";
+
+	for (unsigned i = 0; i < 2 * UNSEEN_MAX; i++) {
+		text[1] = (char)('0' + i / 10);
+		text[2] = (char)('0' + i % 10);
+		ask(text, SET, TURN, NOW);
+	}
+	for (unsigned i = UNSEEN_MAX; i < 2 * UNSEEN_MAX; i++) {
+		ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW));
+		text[1] = (char)('0' + i / 10);
+		text[2] = (char)('0' + i % 10);
+		explain(text, SET);
+	}
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, false, NOW));
+}
+END_TEST
+
+/* The map thread's clock was read a little later than the milter's; and 24 bits
+   of milliseconds wrap every few hours. */
+START_TEST(clocks_may_differ_a_little_and_wrap)
+{
+	ask("member@example.com", SET, TURN, 0x1000001);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, false, 0xffffff));
+	ck_assert(unseen_resolving(&unseen, SET, TURN, false, 0x1000003));
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, false, 0x1000009));
+}
+END_TEST
+
+static void
+forget(void)
+{
+	memset(&unseen, 0, sizeof(unseen));
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("unseen");
+	TCase *tcase = tcase_create("unseen");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, forget, NULL);
+	tcase_add_test(tcase, a_question_resolves_until_it_has_been_quiet);
+	tcase_add_test(tcase, a_question_of_another_set_is_none_of_this_one);
+	tcase_add_test(
+	    tcase, a_recipient_that_the_milter_is_told_of_is_explained);
+	tcase_add_test(tcase, after_a_draw_such_mail_is_waited_for);
+	tcase_add_test(tcase, what_is_long_ago_is_forgotten);
+	tcase_add_test(tcase, the_newest_questions_are_remembered);
+	tcase_add_test(tcase, clocks_may_differ_a_little_and_wrap);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
