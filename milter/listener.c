@@ -16,7 +16,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "milter/privileges.h"
 #include "milter/service_manager.h"
+
+/* One socket as it is wanted. */
+struct wish {
+	const char *name;	  /* as the service manager calls it */
+	const char *text;	  /* where: the configuration's spelling */
+	const char *user, *group; /* whose; "": the daemon's, the user's */
+	mode_t mode;
+};
 
 union any_address {
 	struct sockaddr sa;
@@ -53,7 +62,7 @@ clear_stale(const struct config_socket *where, const union any_address *address,
     socklen_t len, struct err *err)
 {
 	struct stat st;
-	int fd, rc;
+	int fd, rc, error;
 
 	if (!where->is_unix || lstat(where->path, &st) == -1)
 		return 0;
@@ -67,35 +76,41 @@ clear_stale(const struct config_socket *where, const union any_address *address,
 		return -1;
 	}
 	rc = connect(fd, &address->sa, len);
-	rc = rc == 0 || errno == EAGAIN ? -1 : 0;
+	error = rc == 0 ? 0 : errno;
 	(void)close(fd);
-	if (rc == -1)
+	if (error == ECONNREFUSED)
+		(void)unlink(where->path);
+	if (error == ECONNREFUSED || error == ENOENT)
+		return 0;
+	if (error == 0 || error == EAGAIN)
 		err_set(
 		    err, "%s: another process serves this socket", where->path);
-	else
-		(void)unlink(where->path);
-	return rc;
+	else /* whose it is cannot be known: not ours to remove */
+		err_set(err, "%s exists: %s", where->path, strerror(error));
+	return -1;
 }
 
 /* The mode and the group decide who may ask: the MTA's user, nobody else. */
 static int
-set_access(const char *path, mode_t mode, const char *group, struct err *err)
+set_access(const char *path, const struct wish *wish, struct err *err)
 {
 	const struct group *entry;
 
-	if (group[0] != '\0') {
-		entry = getgrnam(group);
+	privileges_give(wish->user, path);
+	if (wish->group[0] != '\0') {
+		entry = getgrnam(wish->group);
 		if (entry == NULL) {
-			err_set(err, "socket_group: no group \"%s\"", group);
+			err_set(
+			    err, "socket_group: no group \"%s\"", wish->group);
 			return -1;
 		}
 		if (chown(path, (uid_t)-1, entry->gr_gid) == -1) {
 			err_set(err, "%s: cannot give it to group %s: %s", path,
-			    group, strerror(errno));
+			    wish->group, strerror(errno));
 			return -1;
 		}
 	}
-	if (chmod(path, mode) == -1) {
+	if (chmod(path, wish->mode) == -1) {
 		err_set(err, "%s: chmod: %s", path, strerror(errno));
 		return -1;
 	}
@@ -120,9 +135,9 @@ bind_and_listen(int fd, const char *text, const union any_address *address,
 }
 
 static int
-open_one(const char *text, mode_t mode, const char *group,
-    struct listener *listener, struct err *err)
+open_one(const struct wish *wish, struct listener *listener, struct err *err)
 {
+	const char *text = wish->text;
 	struct config_socket where;
 	union any_address address;
 	struct stat st;
@@ -146,7 +161,7 @@ open_one(const char *text, mode_t mode, const char *group,
 	memcpy(listener->path, where.path, sizeof(listener->path));
 	if (stat(where.path, &st) == 0)
 		listener->inode = (unsigned long)st.st_ino;
-	return set_access(where.path, mode, group, err);
+	return set_access(where.path, wish, err);
 }
 
 int
@@ -154,15 +169,13 @@ listeners_open(
     const struct config *config, struct listeners *listeners_r, struct err *err)
 {
 	char control[sizeof("unix:") + sizeof(listeners_r->socket[0].path)];
-	const struct {
-		const char *name, *text, *group;
-		mode_t mode;
-	} wanted[LISTENER_COUNT] = {
-		[LISTENER_MILTER] = { "milter", config->milter_socket,
-		    config->socket_group, config->socket_mode },
-		[LISTENER_MAP] = { "map", config->map_socket,
-		    config->socket_group, config->socket_mode },
-		[LISTENER_CONTROL] = { "control", control, "", 0600 },
+	const char *user = config->user, *group = config->socket_group;
+	const struct wish wanted[LISTENER_COUNT] = {
+		[LISTENER_MILTER] = { "milter", config->milter_socket, user,
+		    group, config->socket_mode },
+		[LISTENER_MAP] = { "map", config->map_socket, user, group,
+		    config->socket_mode },
+		[LISTENER_CONTROL] = { "control", control, user, "", 0600 },
 	};
 
 	(void)snprintf(
@@ -178,8 +191,7 @@ listeners_open(
 			(void)fcntl(one->fd, F_SETFL, O_NONBLOCK);
 			continue;
 		}
-		if (open_one(wanted[i].text, wanted[i].mode, wanted[i].group,
-			one, err) == -1) {
+		if (open_one(&wanted[i], one, err) == -1) {
 			listeners_close(listeners_r);
 			return -1;
 		}

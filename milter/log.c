@@ -17,6 +17,9 @@
 
 /* How long log_stop waits for a target that does not take lines. */
 #define STOP_WAIT_S 3
+/* How long a line may hold up a process that has no writer: the supervisor,
+   whom a stuck log must not keep from starting a worker. */
+#define DIRECT_WAIT_MS 500
 
 /*
  * The queue and all below it are guarded by queue_lock, which is never held
@@ -64,7 +67,7 @@ count_lost(uint64_t n)
 
 /* Says how many lines are missing, once one can be written again. */
 static void
-say_lost(void)
+say_lost(int wait_ms)
 {
 	char text[64];
 	struct log_entry entry = { .level = CONFIG_LOG_WARNING, .text = text };
@@ -79,19 +82,19 @@ say_lost(void)
 	(void)clock_gettime(CLOCK_REALTIME, &entry.when);
 	entry.len = (size_t)snprintf(text, sizeof(text),
 	    "%llu log lines were dropped", (unsigned long long)n);
-	if (log_target_write(target, &entry) == -1)
+	if (log_target_write(target, &entry, wait_ms) == -1)
 		count_lost(n);
 }
 
 static void
-write_now(const struct log_entry *entry)
+write_now(const struct log_entry *entry, int wait_ms)
 {
 	(void)pthread_mutex_lock(&target_lock);
 	take_pending();
-	if (log_target_write(target, entry) == -1)
+	if (log_target_write(target, entry, wait_ms) == -1)
 		count_lost(1);
 	else
-		say_lost();
+		say_lost(wait_ms);
 	(void)pthread_mutex_unlock(&target_lock);
 }
 
@@ -119,7 +122,7 @@ writer_main(void *arg)
 	char text[LOG_LINE_MAX];
 
 	while (wait_for_entry(&entry, text, sizeof(text)))
-		write_now(&entry);
+		write_now(&entry, -1);
 	return arg;
 }
 
@@ -241,7 +244,7 @@ static void NH_PRINTF(2, 0)
 	entry.len = format_line(text, fmt, ap);
 	(void)clock_gettime(CLOCK_REALTIME, &entry.when);
 	if (!hand_over(&entry))
-		write_now(&entry);
+		write_now(&entry, DIRECT_WAIT_MS);
 	errno = saved;
 }
 

@@ -6,15 +6,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
+
+#include "milter/log.h"
 
 #define PROGRAM	    "nexthop-milter"
 #define HEAD_MAX    192 /* time, host, program, pid, word */
@@ -22,7 +27,8 @@
 
 struct log_target {
 	enum config_log_target kind;
-	int fd;	       /* of a file, else -1 */
+	int fd;	       /* of a file, of syslog's socket, else -1 */
+	bool stream;   /* syslog's is one of the rare kind */
 	char host[64]; /* this machine, without its domain */
 };
 
@@ -53,12 +59,38 @@ open_file(const char *path, struct err *err)
 	return fd;
 }
 
+/*
+ * syslog(3) is not used: it blocks without an end when the syslog daemon hangs,
+ * with a lock held that openlog(3) wants too, and it never says that a line was
+ * lost. Leaves target->fd at -1 when nobody listens.
+ */
 static void
-open_syslog(void)
+connect_syslog(struct log_target *target)
 {
-	openlog(PROGRAM, LOG_PID | LOG_NDELAY, LOG_MAIL);
-	/* syslog(3) itself never says that nobody listens. */
-	if (access(_PATH_LOG, F_OK) == -1)
+	static const struct sockaddr_un to = { AF_UNIX, _PATH_LOG };
+	static const int types[] = { SOCK_DGRAM, SOCK_STREAM };
+
+	for (size_t i = 0; i < NELEM(types); i++) {
+		int fd =
+		    socket(AF_UNIX, types[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+		if (fd == -1)
+			return;
+		if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) ==
+		    0) {
+			target->fd = fd;
+			target->stream = types[i] == SOCK_STREAM;
+			return;
+		}
+		(void)close(fd);
+	}
+}
+
+static void
+open_syslog(struct log_target *target)
+{
+	connect_syslog(target);
+	if (target->fd == -1)
 		(void)fprintf(stderr,
 		    PROGRAM ": %s: %s: nothing is logged until a syslog "
 			    "daemon runs\n",
@@ -82,7 +114,7 @@ log_target_open(
 		(void)snprintf(target->host, sizeof(target->host), "localhost");
 	target->host[strcspn(target->host, ".")] = '\0';
 	if (log->target == CONFIG_LOG_SYSLOG)
-		open_syslog();
+		open_syslog(target);
 	if (log->target == CONFIG_LOG_FILE) {
 		target->fd = open_file(log->path, err);
 		if (target->fd == -1) {
@@ -159,6 +191,72 @@ put_stderr_head(const struct log_entry *entry, char *out, size_t size)
 	    levels[entry->level].word);
 }
 
+/* A pipe or a socket that has room takes a line whole. */
+static int
+wait_for_room(int fd, int wait_ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	int n;
+
+	do
+		n = poll(&pfd, 1, wait_ms);
+	while (n == -1 && errno == EINTR);
+	return n == 1 ? 0 : -1;
+}
+
+/* "<22>Jan 31 12:00:00 program[pid]: word", what syslog(3) would send. */
+static size_t
+put_syslog_head(const struct log_entry *entry, char *out, size_t size)
+{
+	static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May",
+		"Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	struct tm tm;
+
+	if (localtime_r(&entry->when.tv_sec, &tm) == NULL)
+		return 0;
+	return (size_t)snprintf(out, size,
+	    "<%d>%s %2d %02d:%02d:%02d " PROGRAM "[%ld]: %s",
+	    LOG_MAIL | levels[entry->level].priority, months[tm.tm_mon],
+	    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)getpid(),
+	    levels[entry->level].word);
+}
+
+static int
+send_syslog(
+    struct log_target *target, const char *line, size_t len, int wait_ms)
+{
+	if (target->fd == -1)
+		connect_syslog(target);
+	if (target->fd == -1 || wait_for_room(target->fd, wait_ms) == -1)
+		return -1;
+	if (send(target->fd, line, len, MSG_NOSIGNAL) == (ssize_t)len)
+		return 0;
+	/* Somebody came in between, or the daemon has gone. */
+	if (errno != EAGAIN) {
+		(void)close(target->fd);
+		target->fd = -1;
+	}
+	return -1;
+}
+
+static int
+write_syslog(
+    struct log_target *target, const struct log_entry *entry, int wait_ms)
+{
+	char line[HEAD_MAX + LOG_LINE_MAX + 1];
+	size_t used = put_syslog_head(entry, line, HEAD_MAX);
+
+	memcpy(line + used, entry->text, entry->len);
+	used += entry->len;
+	line[used] = '\0';
+	if (target->stream)
+		used++; /* where it ends a line */
+	/* Twice: a syslog daemon that was restarted has another socket. */
+	if (send_syslog(target, line, used, wait_ms) == 0)
+		return 0;
+	return send_syslog(target, line, used, wait_ms);
+}
+
 /* One writev for the whole line, so that lines of two processes do not mix; the
    rest of a line that was written in part is tried a few times. */
 static int
@@ -195,20 +293,20 @@ write_line(
 }
 
 int
-log_target_write(struct log_target *target, const struct log_entry *entry)
+log_target_write(
+    struct log_target *target, const struct log_entry *entry, int wait_ms)
 {
 	char head[HEAD_MAX];
 	size_t len;
 
 	if (target == NULL || target->kind == CONFIG_LOG_STDERR) {
 		len = put_stderr_head(entry, head, sizeof(head));
+		if (wait_for_room(STDERR_FILENO, wait_ms) == -1)
+			return -1;
 		return write_line(STDERR_FILENO, head, len, entry);
 	}
-	if (target->kind == CONFIG_LOG_SYSLOG) {
-		syslog(levels[entry->level].priority, "%s%.*s",
-		    levels[entry->level].word, (int)entry->len, entry->text);
-		return 0;
-	}
+	if (target->kind == CONFIG_LOG_SYSLOG)
+		return write_syslog(target, entry, wait_ms);
 	len = put_file_head(target, entry, head, sizeof(head));
 	return write_line(target->fd, head, len, entry);
 }

@@ -34,12 +34,13 @@ int log_target_open(const struct config_log *log, struct log_target **target_r,
 void log_target_close(struct log_target **target) NH_ALL_NONNULL;
 
 /*
- * Writes one line, waiting as long as the target wants.
+ * Writes one line, waiting for a target that is not ready to take it.
  * NULL: target NULL is standard error.
- * Returns: 0, -1 when the line is lost (disk full, ...).
+ * Units: wait_ms as in poll(2), -1: as long as the target wants.
+ * Returns: 0, -1 when the line is lost (disk full, nobody reads, ...).
  * Thread: one at a time.
  */
-int log_target_write(struct log_target *target, const struct log_entry *entry)
-    NH_NONNULL(2);
+int log_target_write(struct log_target *target, const struct log_entry *entry,
+    int wait_ms) NH_NONNULL(2);
 
 #endif

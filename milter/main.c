@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the supervisor's only one. */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "milter/log.h"
+#include "milter/privileges.h"
 #include "milter/supervisor.h"
 #include "policy/config.h"
 
@@ -54,14 +56,29 @@ test(const char *path)
 	return EXIT_SUCCESS;
 }
 
+/* A SIGHUP that comes before the supervisor listens would end the program. */
+static void
+wait_with_reloads(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int
 serve(const char *path)
 {
-	struct config *config = load(path);
+	struct config *config;
 	struct err err;
 
+	wait_with_reloads();
+	config = load(path);
 	if (config == NULL)
 		return EXIT_FAILURE;
+	if (config->log.target == CONFIG_LOG_FILE)
+		privileges_create_file(config->user, config->log.path);
 	if (log_open(&config->log, &err) == -1) {
 		(void)fprintf(stderr, "%s\n", err.text);
 		config_free(&config);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "milter/clock.h"
 #include "milter/log.h"
@@ -242,10 +243,15 @@ register_callbacks(void)
 static void *
 run(void *arg)
 {
+	int rc = smfi_main();
+
 	(void)arg;
-	if (smfi_main() != MI_SUCCESS)
-		log_error("libmilter ended with a failure");
-	return NULL;
+	/* Nobody here asks it to end: it does when it cannot accept, or when a
+	   signal found its way to it. It cannot be started twice, but the
+	   supervisor can start another worker. */
+	log_error("libmilter has ended with status %d, so does the worker", rc);
+	log_stop();
+	_exit(EXIT_FAILURE);
 }
 
 /* "fd:N" is Debian's and Ubuntu's addition to libmilter; elsewhere libmilter

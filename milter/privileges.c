@@ -4,6 +4,7 @@
 #include "milter/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
@@ -46,6 +47,41 @@ privileges_drop(const char *user, struct err *err)
 		return -1;
 	}
 	return become(entry, err);
+}
+
+/* NULL when there is nothing to give: we are not root, or nobody is there. */
+static const struct passwd *
+heir(const char *user)
+{
+	if (geteuid() != 0)
+		return NULL;
+	return getpwnam(user[0] != '\0' ? user : PRIVILEGES_DEFAULT_USER);
+}
+
+void
+privileges_give(const char *user, const char *path)
+{
+	const struct passwd *entry = heir(user);
+
+	if (entry != NULL)
+		(void)lchown(path, entry->pw_uid, entry->pw_gid);
+}
+
+void
+privileges_create_file(const char *user, const char *path)
+{
+	const struct passwd *entry = heir(user);
+	int fd;
+
+	if (entry == NULL)
+		return;
+	/* Never one that exists, nor through a link: it may be anybody's. */
+	fd = open(
+	    path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd == -1)
+		return;
+	(void)fchown(fd, entry->pw_uid, entry->pw_gid);
+	(void)close(fd);
 }
 
 void

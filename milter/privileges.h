@@ -21,6 +21,16 @@
 int privileges_drop(
     const char *user, struct err *err) NH_MUSTCHECK NH_ALL_NONNULL;
 
+/*
+ * Started as root: a log file that does not exist yet is made and given to
+ * user, who will have to open it again. What goes wrong is found by those who
+ * need the file.
+ */
+void privileges_create_file(const char *user, const char *path) NH_ALL_NONNULL;
+
+/* Started as root: path belongs to user and the user's group from now on. */
+void privileges_give(const char *user, const char *path) NH_ALL_NONNULL;
+
 /* As many descriptors as the hard limit allows (root: at least 65536). */
 void privileges_raise_descriptors(void);
 

@@ -33,6 +33,7 @@ struct probe_thread {
 	struct prober *prober;
 	struct control *control;
 	int wake_fd, ask_fd, to_fd;
+	bool table_gone; /* has been said */
 	uint64_t last_id;
 	struct waiting waiting[WAITING_MAX];
 	pthread_mutex_t mutex; /* guards the two below */
@@ -72,6 +73,33 @@ tell_problems(
 	}
 }
 
+static void
+tell_kept(const char *options, struct control_request *request)
+{
+	static const char text[] = "needs a restart to change: the old "
+				   "value stays, the rest is applied";
+
+	if (options[0] == '\0')
+		return;
+	log_warning("%s %s", options, text);
+	if (request != NULL)
+		control_say(request, "warning: %s %s", options, text);
+}
+
+/* Also when the new configuration is bad: the log may have been rotated. */
+static void
+reopen_log(const struct reload_job *job)
+{
+	struct snapshot *now = snapshot_get();
+	const struct config *config =
+	    job->config != NULL ? job->config : now->config;
+	struct err err;
+
+	if (log_open(&config->log, &err) == -1)
+		log_warning("%s", err.text);
+	snapshot_put(&now);
+}
+
 /* Takes the new configuration up. Returns: NULL, or what went wrong. */
 static const char *
 take_up(struct probe_thread *t, struct reload_job *job, struct err *err)
@@ -80,8 +108,6 @@ take_up(struct probe_thread *t, struct reload_job *job, struct err *err)
 
 	if (job->config == NULL)
 		return "configuration not reloaded, the old one stays";
-	if (log_open(&job->config->log, err) == -1)
-		log_warning("%s", err->text);
 	if (snapshot_adopt(job->config, err) == -1)
 		return err->text;
 	job->config = NULL;
@@ -99,7 +125,9 @@ finish_job(struct probe_thread *t, struct reload_job *job)
 	struct err err;
 	const char *wrong;
 
+	reopen_log(job);
 	tell_problems(&job->problems, request);
+	tell_kept(job->kept, request);
 	wrong = take_up(t, job, &err);
 	snapshot = snapshot_get();
 	if (wrong != NULL)
@@ -187,6 +215,21 @@ static const struct control_command commands[] = {
 
 /* ---- the loop ---- */
 
+/* Lookups go on without the file, but whoever opens it sees something else: an
+   override that is set there would reach nobody. */
+static void
+watch_table(struct probe_thread *t, const char *path)
+{
+	bool gone = !snapshot_table_in_place();
+
+	if (gone && !t->table_gone)
+		log_error("health table %s has been removed or replaced: "
+			  "nexthopctl has no effect until nexthop-milter is "
+			  "restarted",
+		    path);
+	t->table_gone = gone;
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -194,7 +237,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	(void)arg;
+	watch_table(arg, snapshot->config->health_table);
 	health_table_heartbeat(snapshot->table, clock_boot_ms());
 	snapshot_put(&snapshot);
 	snapshot_reap();

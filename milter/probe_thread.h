@@ -24,6 +24,7 @@ struct reload_job {
 	uint64_t request;      /* whoever waits for it; 0: nobody */
 	struct config *config; /* NULL: the file is bad */
 	struct config_problems problems;
+	char kept[256];		 /* options that need a restart, "a, b" */
 	struct reload_job *next; /* the probe thread's queue */
 };
 

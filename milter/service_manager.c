@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 int
@@ -16,8 +17,13 @@ service_manager_socket(const char *name)
 	int found = -1, n = sd_listen_fds_with_names(0, &names);
 
 	for (int i = 0; i < n; i++) {
-		if (names != NULL && strcmp(names[i], name) == 0)
-			found = SD_LISTEN_FDS_START + i;
+		int fd = SD_LISTEN_FDS_START + i;
+
+		/* Anything but a listening socket would be readable and never
+		   accept: an endless turn. */
+		if (names != NULL && strcmp(names[i], name) == 0 &&
+		    sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0)
+			found = fd;
 	}
 	for (int i = 0; names != NULL && i < n; i++)
 		free(names[i]);

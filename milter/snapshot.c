@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "milter/clock.h"
@@ -18,6 +19,8 @@
  */
 struct shared_table {
 	struct health_table *table;
+	dev_t device; /* which file it is */
+	ino_t inode;
 	unsigned users; /* snapshots, and one while it is the newest */
 };
 
@@ -105,6 +108,17 @@ make_birth(struct health_table_birth *birth_r)
 	birth_r->now_ms = clock_boot_ms();
 }
 
+static void
+note_file(struct shared_table *shared, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return;
+	shared->device = st.st_dev;
+	shared->inode = st.st_ino;
+}
+
 /* Opens the file; on success it is the newest mapping. */
 static int
 open_table(const struct config *config, const struct health_table_size *wanted,
@@ -127,6 +141,7 @@ open_table(const struct config *config, const struct health_table_size *wanted,
 		return -1;
 	}
 	say_opened(config->health_table, *how_r, shared->table, &why);
+	note_file(shared, config->health_table);
 	shared->users = 1;
 	shared_release(&newest);
 	newest = shared;
@@ -286,6 +301,18 @@ snapshot_refresh(struct snapshot **mine)
 	snapshot_put(mine);
 	*mine = snapshot_get();
 	return true;
+}
+
+bool
+snapshot_table_in_place(void)
+{
+	struct snapshot *now = snapshot_get();
+	struct stat st;
+	bool same = stat(now->config->health_table, &st) == 0 &&
+		    st.st_dev == newest->device && st.st_ino == newest->inode;
+
+	snapshot_put(&now);
+	return same;
 }
 
 void

@@ -54,6 +54,12 @@ bool snapshot_refresh(struct snapshot **mine) NH_ALL_NONNULL;
 /* Frees what nobody refers to any more. Thread: the probe thread. */
 void snapshot_reap(void);
 
+/*
+ * Whether the current table is still what nexthopctl and a next worker find
+ * under its name. Thread: the probe thread.
+ */
+bool snapshot_table_in_place(void);
+
 /* Drops everything (orderly end, tests): no reference may be out. */
 void snapshot_end(void);
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -36,7 +37,9 @@ struct supervisor {
 	pid_t worker;
 	uint64_t started_ms;
 	uint32_t restart_wait_ms;
-	bool ready; /* a worker has been ready once */
+	uint64_t restart_at_ms;
+	bool ready;	 /* a worker has been ready once */
+	bool reload_due; /* no worker has heard of it yet */
 	bool stopping;
 	uint64_t kill_at_ms; /* while stopping */
 	int exit_status;
@@ -77,13 +80,33 @@ be_worker(struct supervisor *s, const int down[2], const int up[2])
 	_exit(status);
 }
 
+/* A pipe that is full has more of the same in it; a worker that is dead is
+   about to be found so. */
+static void
+tell_worker(struct supervisor *s, char what)
+{
+	if (s->to_worker != -1 && write(s->to_worker, &what, 1) == -1 &&
+	    errno != EAGAIN && errno != EPIPE)
+		log_warning("cannot tell the worker: %s", strerror(errno));
+}
+
+/* If the worker dies before it has heard, this is the first that the next one
+   hears. (Not if it dies later: the new file may be what killed it.) */
+static void
+ask_for_reload(struct supervisor *s)
+{
+	s->reload_due = true;
+	tell_worker(s, SUPERVISOR_SAYS_RELOAD);
+}
+
 static int
 start_worker(struct supervisor *s)
 {
 	int down[2] = { -1, -1 }, up[2] = { -1, -1 };
 	pid_t pid = -1;
 
-	if (pipe2(down, O_CLOEXEC) == 0 &&
+	/* Neither side ever waits for the other. */
+	if (pipe2(down, O_CLOEXEC | O_NONBLOCK) == 0 &&
 	    pipe2(up, O_CLOEXEC | O_NONBLOCK) == 0)
 		pid = fork();
 	if (pid == 0)
@@ -104,14 +127,19 @@ start_worker(struct supervisor *s)
 	s->from_worker = up[0];
 	s->worker = pid;
 	s->started_ms = clock_boot_ms();
+	if (s->reload_due)
+		ask_for_reload(s);
 	return 0;
 }
 
+/* A log file may have been renamed, or be another one now. */
 static void
-tell_worker(struct supervisor *s, char what)
+reopen_log(const struct supervisor *s)
 {
-	if (s->to_worker != -1 && write(s->to_worker, &what, 1) != 1)
-		log_warning("cannot tell the worker: %s", strerror(errno));
+	struct err err;
+
+	if (log_open(&s->config->log, &err) == -1)
+		log_warning("%s", err.text);
 }
 
 /* The worker has taken up a new file: a worker that must be started later has
@@ -126,6 +154,7 @@ follow_reload(struct supervisor *s)
 		config_keep_restart_options(s->config, config);
 		config_free(&s->config);
 		s->config = config;
+		reopen_log(s);
 	} else {
 		log_warning("%s changed again after the reload and is bad "
 			    "now: a restart of the worker would go on with "
@@ -140,16 +169,21 @@ hear_worker(struct supervisor *s)
 {
 	char said[64];
 	ssize_t n = read(s->from_worker, said, sizeof(said));
+	bool reloaded = false;
 
 	for (ssize_t i = 0; i < n; i++) {
 		if (said[i] == WORKER_SAYS_READY) {
 			if (!s->ready)
 				service_manager_notify("READY=1");
 			s->ready = true;
+		} else if (said[i] == WORKER_SAYS_HEARD) {
+			s->reload_due = false;
 		} else if (said[i] == WORKER_SAYS_RELOADED) {
-			follow_reload(s);
+			reloaded = true;
 		}
 	}
+	if (reloaded)
+		follow_reload(s);
 	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR)) {
 		(void)close(s->from_worker);
 		s->from_worker = -1;
@@ -165,6 +199,10 @@ stop(struct supervisor *s)
 	s->kill_at_ms = clock_boot_ms() + STOP_TIMEOUT_MS;
 	service_manager_notify("STOPPING=1");
 	tell_worker(s, SUPERVISOR_SAYS_STOP);
+	/* The end of file says the same, should the pipe have been full. */
+	if (s->to_worker != -1)
+		(void)close(s->to_worker);
+	s->to_worker = -1;
 }
 
 static void
@@ -195,6 +233,7 @@ plan_restart(struct supervisor *s)
 		s->restart_wait_ms = s->restart_wait_ms < RESTART_MAX_MS / 2
 					 ? 2 * s->restart_wait_ms
 					 : RESTART_MAX_MS;
+	s->restart_at_ms = clock_boot_ms() + s->restart_wait_ms;
 }
 
 static void
@@ -247,7 +286,10 @@ hear_signal(struct supervisor *s)
 	while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		switch (info.ssi_signo) {
 		case SIGHUP:
-			tell_worker(s, SUPERVISOR_SAYS_RELOAD);
+			/* The worker may not get as far as the log: the file
+			   may be bad. */
+			reopen_log(s);
+			ask_for_reload(s);
 			break;
 		case SIGTERM:
 		case SIGINT:
@@ -266,9 +308,20 @@ hear_signal(struct supervisor *s)
 static int
 next_wait(const struct supervisor *s)
 {
+	uint64_t now_ms = clock_boot_ms();
+
 	if (s->stopping)
 		return 500;
-	return s->worker == -1 ? (int)s->restart_wait_ms : -1;
+	if (s->worker != -1)
+		return -1;
+	return s->restart_at_ms > now_ms ? (int)(s->restart_at_ms - now_ms) : 0;
+}
+
+static void
+start_worker_or_wait(struct supervisor *s)
+{
+	if (start_worker(s) == -1)
+		s->restart_at_ms = clock_boot_ms() + RESTART_MAX_MS;
 }
 
 static void
@@ -290,8 +343,25 @@ turn(struct supervisor *s)
 		(void)kill(s->worker, SIGKILL);
 		s->kill_at_ms = UINT64_MAX;
 	}
-	if (!s->stopping && s->worker == -1 && n == 0 && start_worker(s) == -1)
-		s->restart_wait_ms = RESTART_MAX_MS;
+	if (!s->stopping && s->worker == -1 &&
+	    clock_boot_ms() >= s->restart_at_ms)
+		start_worker_or_wait(s);
+}
+
+/* What root could open and the user cannot would be found out at a reload, long
+   after whoever set it up has gone home. */
+static void
+warn_of_lost_access(const struct config *config)
+{
+	if (access(config->path, R_OK) == -1)
+		log_warning("%s cannot be read without root: reloads will "
+			    "fail: %s",
+		    config->path, strerror(errno));
+	if (config->log.target == CONFIG_LOG_FILE &&
+	    access(config->log.path, W_OK) == -1)
+		log_warning("log file %s cannot be opened without root: it "
+			    "will not be rotated: %s",
+		    config->log.path, strerror(errno));
 }
 
 static int
@@ -309,6 +379,7 @@ prepare(struct supervisor *s, struct err *err)
 	}
 	if (geteuid() == 0)
 		log_warning("running as root: set user to an unprivileged one");
+	warn_of_lost_access(s->config);
 	return 0;
 }
 
@@ -325,11 +396,13 @@ supervisor_run(struct config **config)
 	*config = NULL;
 	if (prepare(&s, &err) == -1) {
 		log_error("cannot start: %s", err.text);
+		if (s.config->log.target != CONFIG_LOG_STDERR)
+			(void)fprintf(stderr,
+			    "nexthop-milter: cannot start: %s\n", err.text);
 		config_free(&s.config);
 		return 1;
 	}
-	if (start_worker(&s) == -1)
-		s.restart_wait_ms = RESTART_MAX_MS;
+	start_worker_or_wait(&s);
 	while (!s.stopping || s.worker != -1)
 		turn(&s);
 	listeners_close(&s.listeners);

@@ -17,6 +17,7 @@
 #define SUPERVISOR_SAYS_STOP   'S'
 /* What the worker answers. */
 #define WORKER_SAYS_READY    'k'
+#define WORKER_SAYS_HEARD    'h' /* that a reload is wanted */
 #define WORKER_SAYS_RELOADED 'r'
 /* Exit status of a worker that would fail again at once: no restart. */
 #define WORKER_EXIT_HOPELESS 78

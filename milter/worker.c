@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,13 +35,30 @@ struct worker {
 	int ask[2]; /* the probe thread asks for reloads */
 };
 
+/* Which options keep their old value until a restart. */
+static void
+note_kept(const struct config *running, struct reload_job *job)
+{
+	const char *option;
+	size_t at = 0, used = 0, room = sizeof(job->kept);
+
+	while ((option = config_needs_restart(running, job->config, &at)) !=
+	       NULL) {
+		int n = snprintf(job->kept + used, room - used, "%s%s",
+		    used > 0 ? ", " : "", option);
+
+		if (n < 0 || (size_t)n >= room - used)
+			return;
+		used += (size_t)n;
+	}
+}
+
 /* Parses here, so that neither lookups nor probes stand still meanwhile. */
 static void
 reload(struct worker *w, uint64_t request)
 {
 	struct reload_job *job = calloc(1, sizeof(*job));
 	struct snapshot *now;
-	const char *option;
 
 	if (job == NULL) {
 		log_error("no memory to reload");
@@ -47,11 +67,7 @@ reload(struct worker *w, uint64_t request)
 	job->request = request;
 	now = snapshot_get();
 	if (config_load(now->config->path, &job->config, &job->problems) == 0) {
-		option = config_needs_restart(now->config, job->config);
-		if (option != NULL)
-			log_warning("%s needs a restart to change: the old "
-				    "value stays, the rest is applied",
-			    option);
+		note_kept(now->config, job);
 		config_keep_restart_options(now->config, job->config);
 	}
 	snapshot_put(&now);
@@ -72,22 +88,27 @@ drain(void)
 		    milter_open_transactions());
 }
 
-/* Returns: false when it is time to stop. */
+/* All that was said is heard at once: many reloads are one, and a stop does not
+   wait behind them. Returns: false when it is time to stop. */
 static bool
 hear_supervisor(struct worker *w)
 {
-	char said;
-	ssize_t n = read(w->from_supervisor, &said, 1);
+	const char heard = WORKER_SAYS_HEARD;
+	char said[4096];
+	ssize_t n = read(w->from_supervisor, said, sizeof(said));
 
 	if (n == -1 && (errno == EINTR || errno == EAGAIN))
 		return true;
-	if (n != 1) {
+	if (n <= 0) {
 		log_warning("the supervisor is gone, stopping");
 		return false;
 	}
-	if (said == SUPERVISOR_SAYS_RELOAD)
-		reload(w, 0);
-	return said != SUPERVISOR_SAYS_STOP;
+	if (memchr(said, SUPERVISOR_SAYS_STOP, (size_t)n) != NULL)
+		return false;
+	if (write(w->to_supervisor, &heard, 1) != 1)
+		log_warning("cannot answer the supervisor");
+	reload(w, 0);
+	return true;
 }
 
 static void
@@ -150,6 +171,25 @@ start(struct worker *w, struct config *config,
 	return 0;
 }
 
+/*
+ * The worker is told by the supervisor. A signal that was meant for both
+ * processes ("killall -HUP") must not reach libmilter, which waits for these
+ * and ends: ignored here and not blocked, they never become pending.
+ */
+static void
+ignore_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGTERM, SIGINT };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < NELEM(signals); i++) {
+		(void)signal(signals[i], SIG_IGN);
+		(void)sigaddset(&set, signals[i]);
+	}
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int
 worker_run(struct config *config, const struct listeners *listeners,
     int from_fd, int to_fd)
@@ -159,6 +199,7 @@ worker_run(struct config *config, const struct listeners *listeners,
 		.ask = { -1, -1 } };
 	struct err err = { "" };
 
+	ignore_signals();
 	(void)log_start();
 	if (start(&w, config, listeners, &err) == -1) {
 		log_error("cannot start: %s", err.text);
@@ -166,9 +207,10 @@ worker_run(struct config *config, const struct listeners *listeners,
 		return WORKER_EXIT_HOPELESS;
 	}
 	serve(&w);
-	/* The map goes on answering until the last transaction is over. */
-	drain();
 	probe_thread_stop(&w.probes);
+	/* The map goes on answering until the last transaction is over; then
+	   nothing slow may follow, because libmilter still takes new ones. */
+	drain();
 	socketmap_server_stop(&w.map);
 	log_stop();
 	return 0;

@@ -255,12 +255,14 @@ differs(const struct config_option *option, const struct config *a,
 }
 
 const char *
-config_needs_restart(const struct config *running, const struct config *wanted)
+config_needs_restart(
+    const struct config *running, const struct config *wanted, size_t *at)
 {
-	for (size_t i = 0; i < config_options_count; i++) {
-		if (config_options[i].needs_restart &&
-		    differs(&config_options[i], running, wanted))
-			return config_options[i].name;
+	while (*at < config_options_count) {
+		const struct config_option *option = &config_options[(*at)++];
+
+		if (option->needs_restart && differs(option, running, wanted))
+			return option->name;
 	}
 	return NULL;
 }

@@ -159,12 +159,13 @@ void config_free(struct config **config) NH_ALL_NONNULL;
 void config_problems_free(struct config_problems *problems) NH_ALL_NONNULL;
 
 /*
- * Names the first option that cannot change while running and differs
- * (sockets, socket_group, socket_mode, user, health_table, tickets).
- * Returns: the option's name (static), or NULL when a reload may go on.
+ * Names the options that cannot change while running and differ (sockets,
+ * socket_group, socket_mode, user, health_table, tickets), one a call.
+ * at: 0 at the first call; where to go on at the next.
+ * Returns: an option's name (static), or NULL when there are no more.
  */
-const char *config_needs_restart(
-    const struct config *running, const struct config *wanted) NH_ALL_NONNULL;
+const char *config_needs_restart(const struct config *running,
+    const struct config *wanted, size_t *at) NH_ALL_NONNULL;
 
 /*
  * A daemon that is running keeps the values of the options that need a

@@ -44,6 +44,8 @@ check_set(const struct config *config, const struct config_set *set)
 static void
 check_config(const struct config *config)
 {
+	size_t at = 0;
+
 	for (uint32_t i = 0; i < config->n_sets; i++)
 		check_set(config, &config->sets[i]);
 	for (uint32_t i = 0; i < config->n_routes; i++) {
@@ -54,7 +56,7 @@ check_config(const struct config *config)
 		    "a route has a set, or asks DNS");
 	}
 	(void)route_find(config->index, "example.com", 11);
-	require(config_needs_restart(config, config) == NULL,
+	require(config_needs_restart(config, config, &at) == NULL,
 	    "nothing differs from itself");
 }
 

@@ -462,23 +462,44 @@ START_TEST(options_that_need_a_restart_are_named_and_can_be_kept)
 	struct config *running;
 	const char *option;
 	char text[256];
+	size_t at = 0;
 
 	load_text(ROUTE);
 	running = config;
 	config = NULL;
 	snprintf(text, sizeof(text), "%s\n" ROUTE, changes[_i].line);
 	load_text(text);
-	option = config_needs_restart(running, config);
+	option = config_needs_restart(running, config, &at);
 	if (changes[_i].option == NULL) {
 		ck_assert_ptr_null(option);
 	} else {
 		ck_assert_ptr_nonnull(option);
 		ck_assert_str_eq(option, changes[_i].option);
+		ck_assert_ptr_null(config_needs_restart(running, config, &at));
 	}
 	config_keep_restart_options(running, config);
-	ck_assert_ptr_null(config_needs_restart(running, config));
+	at = 0;
+	ck_assert_ptr_null(config_needs_restart(running, config, &at));
 	config_free(&running);
 	ck_assert_str_ne(config->milter_socket, "");
+}
+END_TEST
+
+START_TEST(all_options_that_need_a_restart_are_named)
+{
+	struct config *running;
+	size_t at = 0;
+
+	load_text(ROUTE);
+	running = config;
+	config = NULL;
+	load_text("tickets = 2048;\nuser = \"x\";\nmap_socket = "
+		  "\"unix:/x\";\n" ROUTE);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_ptr_nonnull(
+		    config_needs_restart(running, config, &at));
+	ck_assert_ptr_null(config_needs_restart(running, config, &at));
+	config_free(&running);
 }
 END_TEST
 
@@ -508,6 +529,7 @@ add_tests(TCase *tcase)
 	tcase_add_loop_test(tcase,
 	    what_is_questionable_is_a_warning_with_its_line, 0,
 	    (int)NELEM(warnings));
+	tcase_add_test(tcase, all_options_that_need_a_restart_are_named);
 	tcase_add_loop_test(tcase,
 	    options_that_need_a_restart_are_named_and_can_be_kept, 0,
 	    (int)NELEM(changes));
