@@ -207,15 +207,38 @@ ctl_client_ask(const char *path, const char *request, uint32_t wait_ms,
 }
 
 static int
-ask(const struct ctl *ctl, const char *request, uint32_t wait_ms)
+ask(const struct ctl *ctl, const char *request, uint32_t wait_ms, FILE *out)
 {
 	struct err err;
 
-	if (ctl_client_ask(ctl->control_socket, request, wait_ms, stdout,
-		&err) == CTL_ANSWER_OK)
+	if (ctl_client_ask(ctl->control_socket, request, wait_ms, out, &err) ==
+	    CTL_ANSWER_OK)
 		return CTL_OK;
 	fprintf(stderr, "nexthopctl: %s\n", err.text);
 	return CTL_TROUBLE;
+}
+
+/* The port of a host that is written without one: that of the configuration
+   when the host has only one there. */
+static uint16_t
+configured_port(const struct ctl *ctl, const char *text)
+{
+	uint16_t port = 0;
+	struct host wanted;
+	struct err err;
+
+	for (uint32_t i = 0; ctl->config != NULL && i < ctl->config->n_hosts;
+	     i++) {
+		const struct host *host = &ctl->config->hosts[i];
+
+		if (host_parse(text, host->port, &wanted, &err) == -1 ||
+		    !host_equal(&wanted, host) || host->port == port)
+			continue;
+		if (port != 0)
+			return HOST_PORT_DEFAULT;
+		port = host->port;
+	}
+	return port != 0 ? port : HOST_PORT_DEFAULT;
 }
 
 int
@@ -230,7 +253,8 @@ ctl_client_probe(struct ctl *ctl, int argc, char **argv)
 		fprintf(stderr, "usage: nexthopctl probe HOST[:PORT]\n");
 		return CTL_USAGE;
 	}
-	if (host_parse(argv[1], HOST_PORT_DEFAULT, &host, &err) == -1) {
+	if (host_parse(argv[1], configured_port(ctl, argv[1]), &host, &err) ==
+	    -1) {
 		fprintf(stderr, "nexthopctl: %s\n", err.text);
 		return CTL_USAGE;
 	}
@@ -238,7 +262,7 @@ ctl_client_probe(struct ctl *ctl, int argc, char **argv)
 		wait_ms = ctl->config->probe.timeout_ms + PROBE_EXTRA_MS;
 	(void)host_format(&host, text);
 	(void)snprintf(request, sizeof(request), "probe %s", text);
-	return ask(ctl, request, wait_ms);
+	return ask(ctl, request, wait_ms, stdout);
 }
 
 int
@@ -249,5 +273,9 @@ ctl_client_reload(struct ctl *ctl, int argc, char **argv)
 		fprintf(stderr, "usage: nexthopctl reload\n");
 		return CTL_USAGE;
 	}
-	return ask(ctl, "reload", RELOAD_WAIT_MS);
+	/* What the daemon tells are errors and warnings of the file. */
+	if (ask(ctl, "reload", RELOAD_WAIT_MS, stderr) != CTL_OK)
+		return CTL_TROUBLE;
+	printf("configuration reloaded\n");
+	return CTL_OK;
 }

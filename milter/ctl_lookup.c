@@ -84,13 +84,15 @@ why_text(const struct ctl *ctl, const struct lookup_base *base, uint32_t host,
 		return;
 	ctl_host_read(ctl, &base->config->hosts[host], slot, &seen);
 	until_ms = ctl_host_until_ms(&seen);
-	if (until_ms != 0) {
+	if (until_ms > ctl->now_ms) {
 		(void)clock_rfc3339(until_ms, until, sizeof(until));
 		(void)ctl_duration_format(
-		    until_ms > ctl->now_ms ? until_ms - ctl->now_ms : 0, span,
-		    sizeof(span));
+		    until_ms - ctl->now_ms, span, sizeof(span));
 		len += (size_t)snprintf(
 		    out + len, WHY_SIZE - len, " until %s (%s)", until, span);
+	} else if (until_ms != 0) {
+		len += (size_t)snprintf(
+		    out + len, WHY_SIZE - len, " until probes find it well");
 	}
 	assert(len < WHY_SIZE);
 	(void)ctl_host_reason(&seen, reason, sizeof(reason));
@@ -150,7 +152,10 @@ print_set_answer(const struct ctl *ctl, const struct lookup_base *base,
 	    ticket_origin(answer->ticket_from));
 	fprintf(out, "order:   ");
 	print_order(base, answer, out);
-	if (answer->order.kind != ORDER_UP)
+	if (answer->kind == LOOKUP_HOLD &&
+	    route->when_all_deferred == CONFIG_TRY)
+		fprintf(out, "         no host may be tried\n");
+	else if (answer->order.kind != ORDER_UP)
 		fprintf(out,
 		    "         no host is up; when_all_deferred = %s%s\n",
 		    wish_name(route->when_all_deferred),

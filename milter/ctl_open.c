@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ERRORS_SHOWN 5
@@ -94,27 +95,36 @@ say_errors(const char *path, const struct config_problems *problems)
 		    problems->n_errors - shown);
 }
 
-int
-ctl_open(struct ctl *ctl, const char *path, bool need_config)
+/* An unreadable file names no table, and the default one may belong to another
+   daemon. */
+static bool
+has_text(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       access(path, R_OK) == 0;
+}
+
+static int
+open_paths(struct ctl *ctl, const char *path, bool need_config, bool quiet)
 {
 	struct config_problems problems;
-	int loaded;
+	bool broken;
 
 	memset(ctl, 0, sizeof(*ctl));
 	ctl->path = path;
 	ctl->now_ms = clock_boot_ms();
-	loaded = config_load(path, &ctl->config, &problems);
-	if (loaded == -1)
+	broken = config_load(path, &ctl->config, &problems) == -1;
+	if (broken && (!quiet || !has_text(path)))
 		say_errors(path, &problems);
 	config_problems_free(&problems);
-	if (loaded == 0) {
+	if (!broken) {
 		ctl->table_path = xstrdup(ctl->config->health_table);
 		ctl->control_socket = xstrdup(ctl->config->control_socket);
 		return 0;
 	}
-	/* An unreadable file names no table, and the default one may belong to
-	   another daemon. */
-	if (need_config || access(path, R_OK) == -1)
+	if (need_config || !has_text(path))
 		return -1;
 	ctl->table_path = scan_or_default(path, "health_table");
 	ctl->control_socket = scan_or_default(path, "control_socket");
@@ -126,6 +136,41 @@ ctl_open(struct ctl *ctl, const char *path, bool need_config)
 		return -1;
 	}
 	return 0;
+}
+
+int
+ctl_open(struct ctl *ctl, const char *path, bool need_config)
+{
+	return open_paths(ctl, path, need_config, false);
+}
+
+int
+ctl_open_quietly(struct ctl *ctl, const char *path)
+{
+	return open_paths(ctl, path, false, true);
+}
+
+/* What keeps us from the table, and what to do about it. */
+static void
+explain(const char *path, const struct err *why, struct err *err)
+{
+	if (access(path, R_OK | W_OK) == 0)
+		err_set(err,
+		    "no health table that can be used: %.200s; "
+		    "a restart of nexthop-milter makes a new one",
+		    why->text);
+	else if (errno == EACCES)
+		err_set(err,
+		    "no permission for %.200s: only root and the "
+		    "daemon's user have it",
+		    path);
+	else if (errno == ENOENT)
+		err_set(err,
+		    "no health table %.200s: nexthop-milter makes it when "
+		    "it starts",
+		    path);
+	else
+		err_set(err, "no health table: %.200s", why->text);
 }
 
 int
@@ -141,7 +186,7 @@ ctl_attach(struct ctl *ctl, struct err *err)
 		if (health_table_attach(
 			ctl->table_path, boot_id, &ctl->table, &why) == -1) {
 			ctl->table = NULL;
-			err_set(err, "no health table: %.200s", why.text);
+			explain(ctl->table_path, &why, err);
 			return -1;
 		}
 		if (!health_table_superseded(ctl->table))

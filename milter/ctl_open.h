@@ -40,6 +40,13 @@ int ctl_open(struct ctl *ctl, const char *path,
     bool need_config) NH_MUSTCHECK NH_ALL_NONNULL;
 
 /*
+ * The same for a command that leaves the errors to the daemon: nothing is said
+ * of them when the paths are known.
+ */
+int ctl_open_quietly(
+    struct ctl *ctl, const char *path) NH_MUSTCHECK NH_ALL_NONNULL;
+
+/*
  * Attaches the table, once more when it was replaced meanwhile. A table that
  * is attached already is dropped first.
  * Returns: 0; -1 with err in words for people.

@@ -72,6 +72,15 @@ parse_host(const char *text, struct wish *wish, struct err *err)
 	return 0;
 }
 
+static bool
+parse_for(const char *text, uint64_t *ms_r)
+{
+	if (ctl_duration_parse(text, ms_r) == 0)
+		return true;
+	fprintf(stderr, "nexthopctl: --for %s: this is no duration\n", text);
+	return false;
+}
+
 static int
 parse_words(int argc, char **argv, struct wish *wish)
 {
@@ -84,8 +93,7 @@ parse_words(int argc, char **argv, struct wish *wish)
 		bool has_value = i + 1 < argc && wish->kind != OVERRIDE_NONE;
 
 		if (strcmp(argv[i], "--for") == 0 && has_value)
-			good =
-			    ctl_duration_parse(argv[++i], &wish->for_ms) == 0;
+			good = parse_for(argv[++i], &wish->for_ms);
 		else if (strcmp(argv[i], "--reason") == 0 && has_value)
 			wish->reason = argv[++i];
 		else if (host == NULL && argv[i][0] != '-')

@@ -65,7 +65,8 @@ print_writer(const struct ctl *ctl, enum ctl_writer writer, FILE *out)
 	    sizeof(age));
 	switch (writer) {
 	case CTL_WRITER_ALIVE:
-		fprintf(out, "worker %" PRIu32 " is alive (%s ago)",
+		fprintf(out,
+		    "worker %" PRIu32 " is alive (last sign of life %s ago)",
 		    info.writer_pid, age);
 		break;
 	case CTL_WRITER_STALE:
@@ -160,27 +161,36 @@ time_cell(uint64_t boot_ms, char *cell)
 	return clock_rfc3339(boot_ms, cell, TIME_SIZE);
 }
 
-/* When something is tried with a deferred host: at the end of its back-off, or
-   before by a probe. */
+/* When a deferred host is probed next, give or take what the probe thread adds
+   at random; a back-off that ends about then is waited for. */
+static uint64_t
+next_probe_ms(const struct ctl *ctl, const struct ctl_host *host)
+{
+	const struct health_detail *detail = &host->detail;
+	uint64_t due_ms = host->view.due_ms, wait_ms, at_ms;
+
+	if (ctl->config == NULL)
+		return due_ms;
+	wait_ms =
+	    health_probe_wait(&detail->health, ctl->config->probe.interval_ms);
+	at_ms = detail->last_seen_ms + wait_ms;
+	return due_ms > at_ms && due_ms <= at_ms + wait_ms / 8 ? due_ms : at_ms;
+}
+
 static const char *
 next_try_cell(const struct page *page, const struct ctl_host *host, char *cell)
 {
 	const struct ctl *ctl = page->ctl;
-	const struct health_detail *detail = &host->detail;
-	uint64_t at_ms = host->view.due_ms, probe_ms;
+	uint64_t at_ms;
 	char span[CTL_DURATION_TEXT];
 
 	if (host->view.state != HEALTH_DEFERRED)
 		return "-";
 	if (page->writer == CTL_WRITER_DEAD)
 		return "no daemon";
-	if (ctl->config != NULL) {
-		probe_ms =
-		    detail->last_seen_ms + health_probe_wait(&detail->health,
-					       ctl->config->probe.interval_ms);
-		if (probe_ms < at_ms)
-			at_ms = probe_ms;
-	}
+	if (host->view.override == OVERRIDE_DISABLED)
+		return "-";
+	at_ms = next_probe_ms(ctl, host);
 	if (at_ms <= ctl->now_ms)
 		return "now";
 	(void)snprintf(cell, TIME_SIZE, "in %s",

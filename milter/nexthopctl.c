@@ -17,6 +17,7 @@
 /* What must be there before a command runs. */
 enum need {
 	NEED_PATHS = 0, /* where table and socket are; a broken file will do */
+	NEED_SOCKET,	/* the same, and the daemon tells what is broken */
 	NEED_CONFIG,	/* a configuration that can be used */
 	NEED_NOTHING
 };
@@ -52,7 +53,7 @@ static const struct command commands[] = {
 	{ "probe", "HOST[:PORT]", "probe a host now and show the dialogue",
 	    NEED_PATHS, ctl_client_probe },
 	{ "reload", "", "make the daemon read its configuration again",
-	    NEED_PATHS, ctl_client_reload },
+	    NEED_SOCKET, ctl_client_reload },
 };
 
 static void
@@ -135,14 +136,29 @@ find_command(const char *name)
 }
 
 static int
+prepare(enum need need, const char *path, struct ctl *ctl)
+{
+	switch (need) {
+	case NEED_PATHS:
+		return ctl_open(ctl, path, false);
+	case NEED_SOCKET:
+		return ctl_open_quietly(ctl, path);
+	case NEED_CONFIG:
+		return ctl_open(ctl, path, true);
+	case NEED_NOTHING:
+		break;
+	}
+	return 0;
+}
+
+static int
 run(const struct command *command, const char *path, int argc, char **argv)
 {
 	struct ctl ctl = { .path = path };
 	int status;
 
 	catch_sigbus();
-	if (command->need != NEED_NOTHING &&
-	    ctl_open(&ctl, path, command->need == NEED_CONFIG) == -1)
+	if (prepare(command->need, path, &ctl) == -1)
 		return CTL_TROUBLE;
 	status = command->run(&ctl, argc, argv);
 	if (fflush(stdout) == EOF || ferror(stdout)) {

@@ -15,6 +15,7 @@ import pytest
 from harness import (GREETING_431, HEALTHY, Daemon, nexthopctl, routes_to,
                      wait_until)
 
+NOBODY = 65534		# on Debian: user nobody, group nogroup
 BROKEN = "\nroutes = ( { domain = \"example.test\"; hsts = (); } );\n"
 
 
@@ -155,7 +156,8 @@ def test_with_a_broken_file_the_table_is_shown_and_overrides_work(serving):
     assert serving.host(serving.b)["override"] == "drain"
     done = serving.run_ctl("reload")
     assert done.returncode == 1
-    assert serving.config + ":" in done.stdout + done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count(serving.config + ":") == 1
     done = serving.run_ctl("lookup", "u@example.test")
     assert done.returncode == 1
     assert done.stdout == ""
@@ -171,7 +173,44 @@ def test_an_unreadable_file_is_named(idle):
         assert done.stdout == ""
 
 
+def test_a_folder_is_no_configuration_with_default_paths():
+    done = run("-c", "/", "status")
+    assert done.returncode == 1
+    assert "not a regular file" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_reload_that_worked_says_so(serving):
+    done = serving.run_ctl("reload")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0, "configuration reloaded\n", "")
+
+
+# -- somebody else --------------------------------------------------------
+
+@pytest.mark.parametrize("words", (
+    ("status",), ("status", "--json"), ("drain", "127.0.0.1"), ("reload",),
+    ("probe", "127.0.0.1")))
+def test_an_unprivileged_caller_is_told_who_may(serving, words):
+    for path in (os.path.dirname(serving.config), serving.config):
+        os.chmod(path, 0o755)
+    done = subprocess.run(
+        [nexthopctl(), "-c", serving.config, *words], timeout=20, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, user=NOBODY, group=NOBODY, extra_groups=())
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "no permission for" in done.stderr
+    assert "only root and the daemon's user" in done.stderr
+
+
 # -- hosts that are meant -------------------------------------------------
+
+def test_a_probe_without_a_port_takes_that_of_the_configuration(serving):
+    out = serving.ctl("probe", serving.a.address)
+    assert "connecting to %s port %d\n" % (
+        serving.a.address, serving.a.port) in out
+
 
 def test_without_a_port_all_ports_of_a_host_are_meant(serving):
     serving.ctl("disable", serving.a.address, "--for", "1h")
@@ -248,7 +287,7 @@ def misbehave(daemon, answer):
 def test_any_answer_of_the_daemon_ends_the_command(idle, answer, code, out,
                                                    err):
     thread = misbehave(idle, answer)
-    done = idle.run_ctl("reload")
+    done = idle.run_ctl("probe", "127.0.0.1")
     thread.join(15)
     assert done.returncode == code
     assert done.stdout == out
