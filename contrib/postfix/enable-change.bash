@@ -46,7 +46,7 @@ is_ours() # PARAM ITEM
 	case $1 in
 	*_milters) [[ $word == "$MILTER" || $word == "$MILTER_OUTSIDE" ]] ;;
 	transport_maps) [[ ${word#proxy:} == "$MAP" || ${word#proxy:} == "$MAP_OUTSIDE" ]] ;;
-	*) [[ $word == nexthop-hold ]] ;;
+	*) [[ $word == "$TRANSPORT-hold" ]] ;;
 	esac
 }
 

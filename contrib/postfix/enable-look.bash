@@ -158,7 +158,8 @@ put_include()
 	include_text | install_file "$INCLUDE"
 	[[ ${INCLUDE%/*} == "$(dirname -- "$(readlink -m -- "$CONF")")" ]] &&
 	    line=${INCLUDE##*/}
-	includes "$INCLUDE" || note "add this line to $CONF:  @include \"$line\""
+	includes "$INCLUDE" || note "add this line to $CONF, then call nexthopctl" \
+	    "reload:  @include \"$line\""
 	for key in not_routed address_family; do
 		[[ -z ${CONF_KEY[$key]+set} ]] ||
 		    warn "$CONF has $key itself: a key may stand only once," \

@@ -199,7 +199,12 @@ def test_a_service_of_that_name_that_is_not_ours_is_refused(site):
     assert "not ours" in site.enable(want=1)
     assert site.files() == before
     site.enable("--transport", "relay-out")
+    assert site.value("defer_transports") == "relay-out-hold"
+    site.enable("--transport", "relay-two")
+    assert site.value("defer_transports") == "relay-two-hold"
+    assert "relay-out/" not in site.postconf("-M")
     site.enable("--undo")
+    assert site.value("defer_transports") == ""
     assert "argv=/bin/true" in site.postconf("-M", "nexthop/unix")
 
 
@@ -273,6 +278,7 @@ def test_sockets_and_transport_come_from_nexthop_conf(site):
     assert site.value("transport_maps") == \
         "socketmap:inet:127.0.0.1:4001:transport"
     assert site.postconf("-M", "mine/unix") != ""
+    assert site.value("defer_transports") == "mine-hold"
     assert "add this line" not in text and "has to say" not in text
 
 
