@@ -176,10 +176,11 @@ def test_what_only_root_can_read_is_told_of_at_the_start(daemon):
 
 # -- a log that hangs -----------------------------------------------------
 
-# With a /dev of its own that has a syslog socket of ours.
+# With a /dev of its own that has a syslog socket of ours. Only /dev is taken out
+# of what mounts share with others: in a chroot, / is no mount.
 IN_OWN_DEV = """#!/bin/sh
-exec unshare -m sh -c '
-mount --bind "$0" /dev && exec "$@"' %s %s "$@"
+exec unshare -m --propagation unchanged sh -c '
+mount --make-rprivate /dev && mount --bind "$0" /dev && exec "$@"' %s %s "$@"
 """
 
 
