@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's only one. */
 #include "policy/address.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -166,8 +167,6 @@ main(void)
 {
 	Suite *suite = suite_create("test_address");
 	TCase *tcase = tcase_create("address");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(
 	    tcase, an_address_gives_local_part_and_domain, 0, (int)NELEM(good));
@@ -179,9 +178,5 @@ main(void)
 	tcase_add_test(tcase, no_cut_of_an_address_reads_beyond_its_end);
 	tcase_add_test(tcase, a_domain_gets_one_spelling);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -11,6 +11,7 @@
 
 #include "policy/route.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define ROUTE                                                                  \
 	"routes = ( { domain = \"a.test\"; hosts = ( \"10.0.0.1\" ); } );\n"
@@ -540,15 +541,9 @@ main(void)
 {
 	Suite *suite = suite_create("test_config");
 	TCase *tcase = tcase_create("config");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, begin, end);
 	add_tests(tcase);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

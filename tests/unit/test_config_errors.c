@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define NOBODY 65534
 #define ROUTE                                                                  \
@@ -538,8 +539,6 @@ main(void)
 {
 	Suite *suite = suite_create("test_config_errors");
 	TCase *tcase = tcase_create("errors");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, begin, end);
 	tcase_add_loop_test(tcase, a_bad_file_is_refused_with_line_and_reason,
@@ -557,9 +556,5 @@ main(void)
 	tcase_add_test(tcase, more_errors_than_anybody_reads_are_counted);
 	tcase_add_test(tcase, deep_nesting_is_an_error_and_no_crash);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's only one. */
 #include "policy/config.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -81,16 +82,10 @@ main(void)
 {
 	Suite *suite = suite_create("test_config_socket");
 	TCase *tcase = tcase_create("sockets");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase,
 	    a_socket_is_an_absolute_path_or_a_loopback_port, 0,
 	    (int)NELEM(sockets));
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -10,6 +10,7 @@ static unsigned idle_ms = 30000;
 #define CONTROL_IDLE_MS	 idle_ms
 #define CONTROL_PAUSE_MS 20
 #include "milter/control.c"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <signal.h>
@@ -578,11 +579,5 @@ suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite());
 }

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: one. */
 #include "tests/unit/ctl_room.h"
+#include "tests/unit/suite.h"
 
 /* ---- lookup ---- */
 
@@ -200,13 +201,7 @@ int
 main(void)
 {
 	Suite *s = suite_create("ctl_commands");
-	SRunner *runner;
-	int failed;
 
 	add_tests(s);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(s);
 }

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: one. */
 #include "milter/ctl_duration.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -75,17 +76,11 @@ main(void)
 {
 	Suite *s = suite_create("ctl_duration");
 	TCase *time = tcase_create("durations");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(time, durations_are_read_as_people_write_them, 0,
 	    (int)NELEM(durations));
 	tcase_add_loop_test(
 	    time, spans_are_told_with_two_figures, 0, (int)NELEM(spans));
 	suite_add_tcase(s, time);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(s);
 }

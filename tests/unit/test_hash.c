@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "policy/hash_index.h"
+#include "tests/unit/suite.h"
 
 static const char text[] = "the quick brown fox jumps over";
 
@@ -126,8 +127,6 @@ main(void)
 {
 	Suite *suite = suite_create("test_hash");
 	TCase *tcase = tcase_create("hash");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(
 	    tcase, the_fixed_key_gives_the_same_values_on_every_machine);
@@ -139,9 +138,5 @@ main(void)
 	    tcase, an_index_finds_all_numbers_of_a_hash_and_no_other);
 	tcase_add_test(tcase, an_index_of_equal_tags_still_ends_each_search);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

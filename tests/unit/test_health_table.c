@@ -9,6 +9,7 @@
 
 #include "policy/health_layout.h"
 #include "tests/unit/scratch_table.h"
+#include "tests/unit/suite.h"
 
 static struct scratch scratch;
 static struct health_table *table;
@@ -463,11 +464,5 @@ health_table_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(health_table_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(health_table_suite());
 }

@@ -9,6 +9,7 @@
 
 #include "policy/health_layout.h"
 #include "tests/unit/scratch_table.h"
+#include "tests/unit/suite.h"
 
 #define DUE_MAX_MS (UINT64_C(1000) * 3600 * 24 * 8)
 #define MANY	   40 /* hosts and sets in the table that is damaged */
@@ -527,11 +528,5 @@ damage_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(damage_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(damage_suite());
 }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "tests/unit/scratch_table.h"
+#include "tests/unit/suite.h"
 
 #define SOMEBODY 12345 /* a user that is neither us nor root */
 
@@ -233,11 +234,5 @@ files_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(files_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(files_suite());
 }

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's only one. */
 #include "policy/host.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -189,8 +190,6 @@ main(void)
 {
 	Suite *suite = suite_create("test_host");
 	TCase *tcase = tcase_create("host");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(
 	    tcase, a_host_has_one_spelling, 0, (int)NELEM(good));
@@ -200,9 +199,5 @@ main(void)
 	    tcase, a_port_that_is_not_named_is_25_or_what_the_caller_says);
 	tcase_add_test(tcase, hosts_differ_by_name_or_port_and_not_by_spelling);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

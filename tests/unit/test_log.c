@@ -16,6 +16,7 @@
 
 #include "milter/log_queue.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define HEAD                                                                   \
 	"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"               \
@@ -448,8 +449,6 @@ main(void)
 {
 	Suite *suite = suite_create("log");
 	TCase *tcase = tcase_create("log");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, scratch_begin, scratch_end);
 	tcase_set_timeout(tcase, 60);
@@ -477,9 +476,5 @@ main(void)
 	tcase_add_test(
 	    tcase, after_a_fork_parent_and_child_log_each_in_its_way);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

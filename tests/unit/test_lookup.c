@@ -10,6 +10,7 @@
 
 #include "policy/route.h"
 #include "tests/unit/lookup_world.h"
+#include "tests/unit/suite.h"
 
 #define TEXT_MAX 300000
 
@@ -350,11 +351,5 @@ lookup_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(lookup_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(lookup_suite());
 }

@@ -10,6 +10,7 @@
 
 #include "policy/route.h"
 #include "tests/unit/lookup_world.h"
+#include "tests/unit/suite.h"
 
 #define LONG	  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
 #define VERY_LONG LONG LONG LONG LONG LONG
@@ -307,11 +308,5 @@ lookup_health_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(lookup_health_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(lookup_health_suite());
 }

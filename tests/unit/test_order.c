@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/unit/order_scene.h"
+#include "tests/unit/suite.h"
 
 /* How often each member comes first in the tickets from .. from + n - 1. */
 static void
@@ -279,11 +280,5 @@ order_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(order_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(order_suite());
 }

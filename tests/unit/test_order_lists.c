@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tests/unit/order_scene.h"
+#include "tests/unit/suite.h"
 
 static int
 compare_orders(const void *a, const void *b)
@@ -299,11 +300,5 @@ order_lists_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(order_lists_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(order_lists_suite());
 }

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's own process, one thread. */
 #include "policy/outcome.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <ctype.h>
@@ -96,11 +97,5 @@ outcome_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(outcome_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(outcome_suite());
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "policy/err.h"
+#include "tests/unit/suite.h"
 
 static const struct {
 	const char *text;
@@ -56,16 +57,10 @@ main(void)
 {
 	Suite *suite = suite_create("printable");
 	TCase *tcase = tcase_create("printable");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, text_of_strangers_is_escaped_and_capped, 0,
 	    (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tcase, an_error_is_cut_at_its_buffer);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

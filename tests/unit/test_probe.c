@@ -15,6 +15,7 @@
 
 #include "milter/probe_connect.h"
 #include "tests/unit/smtp_script.h"
+#include "tests/unit/suite.h"
 
 #define ADDRESS	   "127.0.0.42"
 #define LOCAL	   "127.0.0.1" /* where loopback speaks from */
@@ -473,12 +474,6 @@ probe_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(probe_suite());
-	int failed;
-
 	(void)signal(SIGPIPE, SIG_IGN);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(probe_suite());
 }

@@ -11,6 +11,7 @@
 
 #include "tests/unit/prober_scene.h"
 #include "tests/unit/smtp_script.h"
+#include "tests/unit/suite.h"
 
 static const struct script greets_431 = {
 	.greeting = "431 Mail system full\r\n",
@@ -416,12 +417,6 @@ prober_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(prober_suite());
-	int failed;
-
 	(void)signal(SIGPIPE, SIG_IGN);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(prober_suite());
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define NAME_SERVER "127.0.0.1"
 
@@ -307,11 +308,5 @@ resolver_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(resolver_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(resolver_suite());
 }

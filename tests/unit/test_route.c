@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's only one. */
 #include "policy/route.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -177,8 +178,6 @@ main(void)
 {
 	Suite *suite = suite_create("test_route");
 	TCase *tcase = tcase_create("route");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase,
 	    exact_comes_before_the_longest_parent_before_all, 0,
@@ -188,9 +187,5 @@ main(void)
 	tcase_add_test(tcase, each_of_many_domains_is_found_and_no_other);
 	tcase_add_test(tcase, a_domain_of_127_labels_is_searched_to_its_end);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 #include "milter/clock.h"
 #include "milter/log.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define TWO_HOSTS                                                              \
 	"routes = ( { domain = \"example.com\"; hosts = ("                     \
@@ -321,8 +322,6 @@ main(void)
 {
 	Suite *suite = suite_create("snapshot");
 	TCase *tcase = tcase_create("snapshot");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, begin, scratch_end);
 	tcase_set_timeout(tcase, 120);
@@ -339,9 +338,5 @@ main(void)
 	tcase_add_test(tcase, a_reload_that_needs_more_room_gets_a_larger_file);
 	tcase_add_test(tcase, reloads_while_lookups_run_harm_nobody);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

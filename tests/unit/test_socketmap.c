@@ -9,6 +9,7 @@
 
 #include "policy/err.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/suite.h"
 
 #define NOW_MS 1000000
 
@@ -328,8 +329,6 @@ main(void)
 	Suite *suite = suite_create("socketmap");
 	TCase *codec = tcase_create("codec");
 	TCase *answering = tcase_create("answers");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(codec, a_netstring_is_more_whole_or_broken, 0,
 	    (int)NELEM(netstrings));
@@ -346,9 +345,5 @@ main(void)
 	tcase_add_test(answering, a_list_of_one_is_spelled_anew_too);
 	tcase_add_test(answering, the_longest_list_fits_into_an_answer);
 	suite_add_tcase(suite, answering);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

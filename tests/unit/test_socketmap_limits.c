@@ -17,6 +17,7 @@
 
 #include "milter/clock.h"
 #include "tests/unit/map_client.h"
+#include "tests/unit/suite.h"
 
 START_TEST(an_unfinished_request_has_its_time)
 {
@@ -348,15 +349,9 @@ main(void)
 {
 	Suite *suite = suite_create("socketmap_limits");
 	TCase *tcase = tcase_create("socketmap_limits");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	add_tests(tcase);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -16,6 +16,7 @@
 #include "milter/snapshot.h"
 #include "milter/socketmap_server_limits.h"
 #include "tests/unit/map_client.h"
+#include "tests/unit/suite.h"
 
 START_TEST(a_client_gets_its_answers)
 {
@@ -349,15 +350,9 @@ main(void)
 {
 	Suite *suite = suite_create("socketmap_server");
 	TCase *tcase = tcase_create("socketmap_server");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	add_tests(tcase);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -15,6 +15,7 @@
 
 #include "policy/ticket.h"
 #include "tests/unit/scratch_table.h"
+#include "tests/unit/suite.h"
 
 #define HOSTS	   4
 #define WRITES	   50000
@@ -567,11 +568,5 @@ races_suite(void)
 int
 main(void)
 {
-	SRunner *runner = srunner_create(races_suite());
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(races_suite());
 }

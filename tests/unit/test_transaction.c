@@ -11,6 +11,7 @@
 
 #include "policy/config.h"
 #include "policy/health_table.h"
+#include "tests/unit/suite.h"
 
 #define NOW  1000000u
 #define LAST 64
@@ -230,8 +231,6 @@ main(void)
 {
 	Suite *suite = suite_create("transaction");
 	TCase *tcase = tcase_create("transaction");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, all_recipients_of_one_host_set_share_one_ticket);
@@ -241,9 +240,5 @@ main(void)
 	tcase_add_test(tcase, the_line_tells_hold_and_dns_and_all_deferred);
 	tcase_add_test(tcase, a_reset_transaction_starts_empty);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's only one. */
 #include "policy/unseen.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -133,8 +134,6 @@ main(void)
 {
 	Suite *suite = suite_create("unseen");
 	TCase *tcase = tcase_create("unseen");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, forget, NULL);
 	tcase_add_test(tcase, a_question_resolves_until_it_has_been_quiet);
@@ -146,9 +145,5 @@ main(void)
 	tcase_add_test(tcase, the_newest_questions_are_remembered);
 	tcase_add_test(tcase, clocks_may_differ_a_little_and_wrap);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }
