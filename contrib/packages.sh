@@ -15,8 +15,9 @@ set -eu
 
 packages='build-essential autoconf automake pkg-config
     libmilter-dev libconfig-dev libevent-dev libssl-dev libjansson-dev
-    libsystemd-dev check
+    libsystemd-dev systemd-journal-remote check
     postfix swaks miltertest openssl python3 python3-pytest
+    python3-pytest-xdist
     mandoc procps iproute2'
 full='clang clang-format'
 list_only=false

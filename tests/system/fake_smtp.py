@@ -8,6 +8,7 @@ looks at the script again before each reply.
 """
 
 import asyncio
+import inspect
 import os
 import socket
 import ssl
@@ -25,7 +26,8 @@ MAX_LINE = 8192
 
 class Script:
     """What a server answers. Each reply is text (may hold \\n for more lines),
-    or a function of (session, argument) that returns text; None is silence.
+    or a function of (session, argument) that returns text (it may be async);
+    None is silence.
     `raw` takes the connection over: an async function of the session."""
 
     def __init__(self, name, **replies):
@@ -254,13 +256,18 @@ class Session:
         except asyncio.TimeoutError:
             return False
 
+    async def resolve(self, reply, argument=""):
+        """The text that a script's reply stands for."""
+        if callable(reply):
+            reply = reply(self, argument)
+        return await reply if inspect.isawaitable(reply) else reply
+
     async def answer(self, reply, argument=""):
         """Send one reply; False if the script turned silent."""
         if self.server.script.raw is not None and self.commands:
             await self.until_closed()
             return False
-        if callable(reply):
-            reply = reply(self, argument)
+        reply = await self.resolve(reply, argument)
         if reply is None:
             await self.until_closed()
             return False
@@ -294,9 +301,10 @@ class Session:
                 return False
             except asyncio.TimeoutError:
                 pass
-        if not await self.answer(script.greeting):
+        greeting = await self.resolve(script.greeting)
+        if not await self.answer(greeting):
             return False
-        if not script.greeting.startswith("220"):
+        if not greeting.startswith("220"):
             # A polite client says QUIT now; take it, then hang up.
             line = await self.line()
             if line is not None:
@@ -349,9 +357,7 @@ class Session:
         return True
 
     async def mail(self, script, argument):
-        reply = script.mail
-        if callable(reply):
-            reply = reply(self, argument)
+        reply = await self.resolve(script.mail, argument)
         self.recipients = []
         self.sender = None
         if reply is not None and reply.startswith("25"):
@@ -361,9 +367,7 @@ class Session:
     async def rcpt(self, script, argument):
         if self.sender is None:     # also what a pipelining client meets
             return await self.answer("503 5.5.1 Need MAIL")
-        reply = script.rcpt
-        if callable(reply):
-            reply = reply(self, argument)
+        reply = await self.resolve(script.rcpt, argument)
         if reply is not None and reply.startswith("25"):
             self.recipients.append(argument[3:].split(">")[0].lstrip("< "))
         return await self.answer(reply, argument)
@@ -384,13 +388,14 @@ class Session:
                 break
             size += len(line)
         script = self.server.script
-        if isinstance(script.dot, str) and script.dot.startswith("250") \
+        reply = await self.resolve(script.dot)
+        if reply is not None and reply.startswith("250") \
                 and script.raw is None:
             self.messages += 1
             self.server.messages.append(
                 Message(self, self.sender, self.recipients, size))
         self.sender, self.recipients = None, []
-        return await self.answer(script.dot)
+        return await self.answer(reply)
 
 
 class FakeSmtp:

@@ -25,13 +25,14 @@ from loopback import (LOOPBACK, TimedOut, children, process_gone, read_text,
                       wait_until)
 from milter_client import MilterClient, connect
 from private_postfix import Postfix, command, version
+from traffic import Traffic, each_once, mail, send_one
 
 __all__ = [
-    "Daemon", "FakeSmtp", "LOOPBACK", "MilterClient", "Postfix", "Sockmap",
-    "SOURCE_DIR", "TimedOut", "best_of", "children", "command", "connect",
-    "libconfig", "mail", "median", "nexthopctl", "nexthop_milter",
-    "process_gone", "read_text", "routes_to", "send_messages", "spread",
-    "version", "wait_until",
+    "BUILD_DIR", "Daemon", "FakeSmtp", "LOOPBACK", "MilterClient", "Postfix", "Sockmap",
+    "SOURCE_DIR", "TimedOut", "Traffic", "best_of", "children", "command",
+    "connect", "each_once", "libconfig", "mail", "median", "nexthopctl",
+    "nexthop_milter", "process_gone", "read_text", "routes_to",
+    "send_messages", "send_one", "spread", "version", "wait_until",
 ]
 
 SOURCE_DIR = os.path.abspath(
@@ -145,15 +146,17 @@ class Daemon:
     Keywords are options of the configuration; those given replace the
     defaults below, and groups (probe, defer, log) are merged. With `include`
     what Postfix tells the daemon comes from the file that
-    contrib/postfix/enable writes.
+    contrib/postfix/enable writes. `launcher`: words before those that start
+    it, like setpriv(1) and its options.
     """
 
     def __init__(self, folder=None, text=None, binary=None, include=False,
-                 **options):
+                 launcher=(), **options):
         self._own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="nh-d-")
         os.chmod(self.folder, 0o755)
         self.binary = binary or nexthop_milter()
+        self.launcher = launcher
         self.config = os.path.join(self.folder, "nexthop.conf")
         self.include = os.path.join(self.folder, "postfix.conf")
         self.includes = include
@@ -234,7 +237,7 @@ class Daemon:
         """Start it and look no further."""
         with open(self.stderr, "ab") as stderr:
             self.process = subprocess.Popen(
-                [self.binary, "-c", self.config, *words],
+                [*self.launcher, self.binary, "-c", self.config, *words],
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
                 start_new_session=True)
 
@@ -379,6 +382,17 @@ class Daemon:
         found = re.findall(pattern, self.log(), re.M)
         return len(found) == times if times is not None else bool(found)
 
+    def changes(self, server):
+        """The changes of its state that were logged since mark(), oldest
+        first: (from, to, seconds); seconds is the new back-off, or how long
+        it was out, or None for a trial."""
+        lines = re.findall(
+            r"host %s (up|deferred|trial) -> (up|deferred|trial)"
+            r"(?: (?:for|after) ([0-9.]+) s)?" % re.escape(server.hostport),
+            self.log())
+        return [(old, new, float(seconds) if seconds else None)
+                for old, new, seconds in lines]
+
     def expect_trouble(self, *patterns):
         """Warnings and errors that belong to the test."""
         self._expected.extend(patterns)
@@ -396,31 +410,6 @@ class Daemon:
 
 
 # -- mail -----------------------------------------------------------------
-
-def mail(sock_file, sender, recipients, body="Subject: test\r\n\r\nbody\r\n"):
-    """One transaction over an open session; every reply must be 2xx/3xx."""
-    def say(line, want):
-        sock_file.write(line.encode() + b"\r\n")
-        sock_file.flush()
-        hear(want)
-
-    def hear(want):
-        while True:
-            line = sock_file.readline().decode("utf-8", "replace")
-            if line[3:4] != "-":
-                break
-        assert line.startswith(want), "wanted %s, got %r" % (want, line)
-
-    if sender is None:
-        hear("220")
-        say("EHLO client.test", "250")
-        return
-    say("MAIL FROM:<%s>" % sender, "250")
-    for recipient in recipients:
-        say("RCPT TO:<%s>" % recipient, "250")
-    say("DATA", "354")
-    say(body + ".", "250")
-
 
 def send_messages(postfix, messages, sessions=10, timeout=120,
                   after_each=lambda number: None):

@@ -279,6 +279,19 @@ class Postfix:
     def flush(self):
         command("postqueue", "-c", self.config, "-f")
 
+    def flush_until_empty(self, timeout=90):
+        """Flush, and again: qmgr(8) answers its last question of the past
+        30 s from memory, so one message may still follow the old answer."""
+        def empty():
+            if self.queued() == 0:
+                return True
+            if self.queued("maildrop", "incoming", "active") == 0:
+                self.flush()
+            return False
+        wait_until(empty, timeout,
+                   lambda: "the queue is flushed\n" + self.log()[-6000:],
+                   pause=1)
+
     def empty_queue(self):
         command("postsuper", "-c", self.config, "-d", "ALL", timeout=60)
 

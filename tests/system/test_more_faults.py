@@ -6,12 +6,11 @@ remembers of hosts that are well again."""
 import re
 import socket
 import struct
-import threading
 
 import pytest
 
 from harness import (ACCEPT_AND_CLOSE, EHLO_550, GREETING_421, GREETING_431,
-                     GREETING_554, HEALTHY, MAIL_452, SILENT, Script, mail,
+                     GREETING_554, HEALTHY, MAIL_452, SILENT, Script, Traffic,
                      routes_to, send_messages, spread, wait_until)
 
 QUICK = dict(probe=dict(interval=0.4, timeout=0.6),
@@ -57,41 +56,6 @@ SICK = (
     Script("slow banner", raw=_slow_banner),
     Script("hung handshake", raw=_hung_handshake),
 )
-
-
-class Traffic:
-    """A message every few milliseconds until stop()."""
-
-    def __init__(self, postfix, name):
-        self.postfix, self.sent, self.error = postfix, 0, None
-        self.recipient = name + "%d@example.test"
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        try:
-            with socket.create_connection(
-                    (self.postfix.address, self.postfix.port),
-                    timeout=30) as sock, sock.makefile("rwb") as file:
-                mail(file, None, ())
-                while not self._end.wait(0.005):
-                    mail(file, "sender@sender.test",
-                         (self.recipient % self.sent,))
-                    self.sent += 1
-        except Exception as error:      # noqa: BLE001 - told at stop()
-            self.error = error
-
-    def go_on(self, count=5):
-        """Returns when that many more messages were accepted."""
-        wanted = self.sent + count
-        wait_until(lambda: self.sent >= wanted or self.error, 20, "mail flows")
-
-    def stop(self):
-        self._end.set()
-        self._thread.join(30)
-        if self.error:
-            raise self.error
 
 
 def deliver(postfix, servers, count, wanted, to):
@@ -276,8 +240,7 @@ def test_new_mail_flows_at_once_whatever_was_said_while_all_were_sick(room):
     a.become(HEALTHY)
     daemon.wait_state(a, "up")
     sent_at_once(postfix, servers, "newer@try.test", 10)
-    postfix.flush()
-    postfix.wait_queue_empty(30)
+    postfix.flush_until_empty()
     assert sum(spread(a, b)) == 60 and spread(c) == [20]
     assert postfix.bounced() == 0
 

@@ -59,8 +59,7 @@ def test_all_hosts_disabled_holds_mail_and_enabling_one_releases_it(room):
     assert "4.3.2" in postfix.log()
 
     daemon.ctl("enable", b.key)
-    postfix.flush()
-    postfix.wait_queue_empty()
+    postfix.flush_until_empty()
     assert spread(a, b) == [0, 5]
 
 

@@ -97,6 +97,7 @@ def heal(server):
     server.listen()
 
 
+@pytest.mark.alone
 def test_a_sick_first_host_does_not_slow_mail_down(room):
     """Healthy and four kinds of sick take turns, so that what disturbs the
     machine disturbs all of them."""
@@ -127,6 +128,7 @@ def test_a_sick_first_host_does_not_slow_mail_down(room):
         assert median(times[kind]) <= 2 * median(times["healthy"]), kind
 
 
+@pytest.mark.alone
 def test_greylisting_by_the_healthy_host_does_not_wake_the_silent_one(room):
     a, b, daemon = two_hosts(room, HEALTHY, HEALTHY)
     daemon.wait_probed(a, b)
@@ -186,6 +188,7 @@ class SteadySender:
             raise self.error
 
 
+@pytest.mark.alone
 def test_a_host_that_turns_silent_in_mid_traffic_delays_nothing_later(room):
     a, b, daemon = two_hosts(room, HEALTHY, HEALTHY,
                              probe=dict(interval=0.5, timeout=1.0))
@@ -237,8 +240,7 @@ def test_all_hosts_sick_keeps_mail_queued_until_one_recovers(room, script):
     assert postfix.bounced() == 0
     b.become(HEALTHY)
     daemon.wait_state(b, "up")
-    postfix.flush()
-    postfix.wait_queue_empty(timeout=60)
+    postfix.flush_until_empty()
     assert spread(a, b) == [0, 3]
     assert postfix.bounced() == 0
 

@@ -31,6 +31,5 @@ def test_a_session_of_one_route_is_never_used_for_another(room):
     assert postfix.bounced() == 0
 
     a.become(HEALTHY)
-    postfix.flush()
-    postfix.wait_queue_empty(timeout=60)
+    postfix.flush_until_empty()
     assert all(r.endswith("@alone.test") for r in a.recipients)
