@@ -95,6 +95,36 @@ config_written_line(const struct config_reader *reader, const char *name)
 	return setting == NULL ? 0 : config_line(setting);
 }
 
+void
+config_read_strings(struct config_reader *reader, const char *name,
+    const char *expected, config_take_fn *take)
+{
+	const config_setting_t *list = config_written(reader, name), *item;
+	char shown[CONFIG_SHOWN_MAX];
+	const char *text, *wrong;
+	unsigned n;
+
+	if (list == NULL)
+		return;
+	if (!config_setting_is_list(list) && !config_setting_is_array(list)) {
+		config_error_at(reader->report, config_line(list),
+		    "%s: %s; an array of strings [ \"...\", ... ] was expected",
+		    name, config_setting_shown(list, shown));
+		return;
+	}
+	n = (unsigned)config_setting_length(list);
+	for (unsigned i = 0; i < n; i++) {
+		item = config_setting_get_elem(list, i);
+		text = config_setting_get_string(item);
+		wrong =
+		    text == NULL ? "is no string" : take(reader, item, text);
+		if (wrong != NULL)
+			config_error_at(reader->report, config_line(item),
+			    "%s: %s %s; %s was expected", name,
+			    config_setting_shown(item, shown), wrong, expected);
+	}
+}
+
 static void
 read_section(struct config_reader *reader, enum config_section_name name,
     const config_setting_t *setting)
@@ -114,6 +144,7 @@ read_sections(struct config_reader *reader, const config_setting_t *root)
 		[CONFIG_SECTION_LOG] = "log.",
 		[CONFIG_SECTION_PROBE] = "probe.",
 		[CONFIG_SECTION_DEFER] = "defer.",
+		[CONFIG_SECTION_DELIVERY] = "delivery.",
 	};
 
 	_Static_assert(
@@ -129,6 +160,8 @@ read_sections(struct config_reader *reader, const config_setting_t *root)
 	    reader, CONFIG_SECTION_PROBE, config_written(reader, "probe"));
 	read_section(
 	    reader, CONFIG_SECTION_DEFER, config_written(reader, "defer"));
+	read_section(reader, CONFIG_SECTION_DELIVERY,
+	    config_written(reader, "delivery"));
 }
 
 static void
@@ -137,6 +170,7 @@ prepare_lists(struct config_reader *reader)
 	reader->pool_group = config_group_of("pools.", true);
 	reader->route_group = config_group_of("routes.", true);
 	reader->host_group = config_group_of("hosts.", true);
+	reader->reply_group = config_group_of("delivery.replies.", true);
 	config_group_defaults(&reader->route_group, &reader->route_default);
 	config_group_defaults(&reader->host_group, &reader->host_default);
 	/* A port in the text ("192.168.1.10:2525") must tell a port that was
@@ -158,6 +192,7 @@ read_tree(
 	read_sections(reader, config_root_setting(tree));
 	config_check_options(reader);
 	prepare_lists(reader);
+	config_read_delivery(reader);
 	config_read_pools(reader);
 	config_read_routes(reader);
 	config_read_not_routed(reader);
@@ -218,6 +253,7 @@ config_free(struct config **config)
 		memcpy(&string, (char *)old + option->offset, sizeof(string));
 		free(string);
 	}
+	config_delivery_clear(&old->delivery);
 	if (old->index != NULL)
 		route_index_free(&old->index);
 	free(old->hosts);

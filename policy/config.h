@@ -20,6 +20,8 @@
 #define CONFIG_SET_HOSTS_MAX 64	     /* hosts of one set */
 #define CONFIG_HOSTS_MAX     1000000 /* hosts in all */
 #define CONFIG_NO_SET	     UINT32_MAX
+#define CONFIG_LOGS_MAX	     16	 /* delivery.logs */
+#define CONFIG_REPLIES_MAX   256 /* delivery.replies */
 
 enum config_when_all_deferred { CONFIG_TRY = 0, CONFIG_HOLD, CONFIG_TEMPFAIL };
 
@@ -66,10 +68,31 @@ struct config_probe {
 };
 
 struct config_defer {
-	uint32_t fall;	   /* default 1 */
-	uint32_t rise;	   /* default 2 */
-	uint32_t first_ms; /* default 10000 */
-	uint32_t max_ms;   /* default 600000 */
+	uint32_t fall;		/* default 1 */
+	uint32_t rise;		/* default 2 */
+	uint32_t first_ms;	/* default 10000 */
+	uint32_t max_ms;	/* default 600000 */
+	uint32_t slow_start_ms; /* default 0: a host that returns has its whole
+				   share at once */
+};
+
+struct reply_rule;
+
+/* How deliveries are observed, and what follows from them. */
+struct config_delivery {
+	char **logs; /* absolute paths; NULL when n_logs is 0 */
+	uint32_t n_logs;
+	bool journal;		 /* default false */
+	bool flush_on_recovery;	 /* default true */
+	uint32_t flush_again_ms; /* default 600000: the last flush after a
+				    recovery, when the longest attempt that was
+				    under way has ended */
+	char *flush_text;	 /* the bytes of the words of: */
+	char **flush_command;	 /* argv, NULL-terminated, never NULL; default
+				    { "postqueue", "-s" }; the domain follows */
+	struct reply_rule *replies; /* policy/reply_rule.h; asked before the
+				       built-in table */
+	uint32_t n_replies;
 };
 
 /* One host of a set. Members stand in ascending priority, and in the order
@@ -116,6 +139,7 @@ struct config {
 	struct config_log log;
 	struct config_probe probe;
 	struct config_defer defer;
+	struct config_delivery delivery;
 	struct host *hosts; /* distinct (host, port) */
 	uint32_t n_hosts;
 	uint32_t *host_domain; /* per host: index of the first route that

@@ -17,8 +17,8 @@
 
 /* -- sockets -------------------------------------------------------------- */
 
-static bool
-is_absolute(const char *path)
+bool
+config_path_is_absolute(const char *path)
 {
 	return path[0] == '/' && path[strlen(path) - 1] != '/';
 }
@@ -26,7 +26,8 @@ is_absolute(const char *path)
 static bool
 parse_unix(const char *path, struct config_socket *socket_r)
 {
-	if (!is_absolute(path) || strlen(path) >= sizeof(socket_r->path))
+	if (!config_path_is_absolute(path) ||
+	    strlen(path) >= sizeof(socket_r->path))
 		return false;
 	socket_r->is_unix = true;
 	memcpy(socket_r->path, path, strlen(path) + 1);
@@ -147,7 +148,7 @@ check_places(struct config_reader *reader)
 static const char *
 check_path(const char *text)
 {
-	return is_absolute(text) ? NULL : "an absolute path";
+	return config_path_is_absolute(text) ? NULL : "an absolute path";
 }
 
 static const char *
@@ -225,9 +226,20 @@ static const char *
 check_log_target(const char *text)
 {
 	if (strcmp(text, "syslog") == 0 || strcmp(text, "stderr") == 0 ||
-	    is_absolute(text))
+	    config_path_is_absolute(text))
 		return NULL;
 	return "\"syslog\", \"stderr\" or an absolute path";
+}
+
+/* The words are passed as they are: what a shell would do with these must not
+   be expected. */
+static const char *
+check_command(const char *text)
+{
+	if (text[strspn(text, " ")] != '\0' && strpbrk(text, "\"'\\") == NULL)
+		return NULL;
+	return "a program and its arguments, with blanks between them and "
+	       "without quotes";
 }
 
 static const struct {
@@ -250,6 +262,8 @@ static const struct {
 	    check_mailbox },
 	{ "probe.bind_address", offsetof(struct config, probe.bind_address),
 	    check_bind },
+	{ "delivery.flush_command",
+	    offsetof(struct config, delivery.flush_text), check_command },
 };
 
 static void

@@ -93,8 +93,8 @@ put_mode(const struct config_option *option, void *field, const char *text)
 	return put_number(option, field, (double)strtoul(text, NULL, 8));
 }
 
-static bool
-string_is_good(const struct config_option *option, const char *text)
+bool
+config_text_is_good(const char *text, double min, double max)
 {
 	size_t len = strlen(text);
 
@@ -102,7 +102,7 @@ string_is_good(const struct config_option *option, const char *text)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
 			return false;
 	}
-	return (double)len >= option->min && (double)len <= option->max;
+	return (double)len >= min && (double)len <= max;
 }
 
 static bool
@@ -180,7 +180,8 @@ put_setting(const struct config_group *group,
 
 	switch (option->type) {
 	case CONFIG_OPTION_STRING:
-		if (text == NULL || !string_is_good(option, text))
+		if (text == NULL ||
+		    !config_text_is_good(text, option->min, option->max))
 			return false;
 		put_string(group, field, text);
 		return true;

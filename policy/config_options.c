@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: any; constants. */
 #include "policy/config_parse.h"
+#include "policy/outcome.h"
 
 #define WORDS(...)	 ((const char *const[]){ __VA_ARGS__, NULL })
 #define AT(field)	 offsetof(struct config, field)
@@ -49,6 +50,8 @@ const struct config_option config_options[] = {
 	  "how destination hosts are probed" },
 	{ "defer", CONFIG_OPTION_GROUP, 0, 0, NULL, NULL, 0, false,
 	  "when a host is left out, and for how long" },
+	{ "delivery", CONFIG_OPTION_GROUP, 0, 0, NULL, NULL, 0, false,
+	  "what is learned from deliveries" },
 	{ "pools", CONFIG_OPTION_GROUP, 0, 0, NULL, NULL, 0, false,
 	  "named lists of hosts" },
 	{ "routes", CONFIG_OPTION_GROUP, 0, 0, NULL, NULL, 0, false,
@@ -86,6 +89,38 @@ const struct config_option config_options[] = {
 	  AT(defer.first_ms), false, "the first back-off" },
 	{ "defer.max", CONFIG_OPTION_SECONDS, 0.1, 604800, "600", NULL,
 	  AT(defer.max_ms), false, "the longest back-off" },
+	{ "defer.slow_start", CONFIG_OPTION_SECONDS, 0, 86400, "0", NULL,
+	  AT(defer.slow_start_ms), false,
+	  "time in which a host that returns gets its share back" },
+
+	{ "delivery.logs", CONFIG_OPTION_STRINGS, 0, 0, NULL, NULL, 0, false,
+	  "logs of the MTA that are followed" },
+	{ "delivery.journal", CONFIG_OPTION_BOOL, 0, 0, "false", NULL,
+	  AT(delivery.journal), false, "the systemd journal is followed" },
+	{ "delivery.flush_on_recovery", CONFIG_OPTION_BOOL, 0, 0, "true", NULL,
+	  AT(delivery.flush_on_recovery), false,
+	  "mail that waited is tried again when hosts are well" },
+	{ "delivery.flush_command", CONFIG_OPTION_STRING, 1, 1023,
+	  "postqueue -s", NULL, AT(delivery.flush_text), false,
+	  "the program that asks the MTA to try a domain again" },
+	{ "delivery.flush_again", CONFIG_OPTION_SECONDS, 10, 86400, "600",
+	  NULL, AT(delivery.flush_again_ms), false,
+	  "time from a recovery to its last flush" },
+	{ "delivery.replies", CONFIG_OPTION_GROUP, 0, 0, NULL, NULL, 0, false,
+	  "replies that mean something of their own here" },
+
+	{ "delivery.replies.stage", CONFIG_OPTION_WORD, 0, 0, "any",
+	  WORDS("any", "greeting", "ehlo", "mail", "rcpt", "data",
+		"end-of-data"), RAW(reply, stage), false,
+	  "what the reply answers" },
+	{ "delivery.replies.reply", CONFIG_OPTION_STRING, 1, 16, NULL, NULL,
+	  RAW(reply, reply), false, "code and enhanced code of the reply" },
+	{ "delivery.replies.text", CONFIG_OPTION_STRING, 1,
+	  OUTCOME_TEXT_MAX - 1, NULL, NULL, RAW(reply, text), false,
+	  "what its text contains" },
+	{ "delivery.replies.concerns", CONFIG_OPTION_WORD, 0, 0, NULL,
+	  WORDS("nobody", "host", "message", "recipient", "policy"),
+	  RAW(reply, concerns), false, "whom the reply concerns" },
 
 	{ "pools.name", CONFIG_OPTION_STRING, 1, 64, NULL, NULL,
 	  RAW(pool, name), false, "what routes call the pool" },

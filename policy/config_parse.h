@@ -123,6 +123,10 @@ void config_group_read(const struct config_group *group,
     const config_setting_t *setting, void *base, struct config_report *report,
     struct config_found *found_r) NH_ALL_NONNULL;
 
+/* Has text from min to max bytes, and no control character? */
+bool config_text_is_good(
+    const char *text, double min, double max) NH_ALL_NONNULL;
+
 /* Value or kind of a setting, as people would write it. Returns: out. */
 char *config_setting_shown(
     const config_setting_t *setting, char out[CONFIG_SHOWN_MAX]) NH_ALL_NONNULL;
@@ -157,6 +161,13 @@ struct config_raw_route {
 	uint32_t when_all_deferred;
 };
 
+struct config_raw_reply {
+	uint32_t stage; /* which word */
+	const char *reply;
+	const char *text;
+	uint32_t concerns; /* enum smtp_trouble */
+};
+
 /* A host of the list that is being read. */
 struct config_item {
 	struct host host;
@@ -180,6 +191,7 @@ enum config_section_name {
 	CONFIG_SECTION_LOG,
 	CONFIG_SECTION_PROBE,
 	CONFIG_SECTION_DEFER,
+	CONFIG_SECTION_DELIVERY,
 	CONFIG_SECTION_COUNT
 };
 
@@ -193,7 +205,7 @@ struct config_reader {
 	struct config_report *report;
 	struct config_section sections[CONFIG_SECTION_COUNT];
 
-	struct config_group pool_group, route_group, host_group;
+	struct config_group pool_group, route_group, host_group, reply_group;
 	struct config_raw_route route_default;
 	struct config_raw_host host_default;
 
@@ -214,6 +226,16 @@ const config_setting_t *config_written(
 /* Its line; 0: not written. */
 unsigned config_written_line(
     const struct config_reader *reader, const char *name) NH_ALL_NONNULL;
+
+/*
+ * Reads an option that is an array or a list of strings.
+ * take: gets each of them; returns NULL, or what is wrong with it, which is
+ * reported together with what was expected.
+ */
+typedef const char *config_take_fn(struct config_reader *reader,
+    const config_setting_t *setting, const char *text);
+void config_read_strings(struct config_reader *reader, const char *name,
+    const char *expected, config_take_fn *take) NH_ALL_NONNULL;
 
 /* -- config_hosts.c: lists of hosts --------------------------------------- */
 
@@ -253,9 +275,15 @@ void config_sets_finish(struct config_reader *reader) NH_ALL_NONNULL;
 void config_read_routes(struct config_reader *reader) NH_ALL_NONNULL;
 void config_read_not_routed(struct config_reader *reader) NH_ALL_NONNULL;
 
+/* -- config_delivery.c: what the generic reader leaves of this group ------ */
+
+void config_read_delivery(struct config_reader *reader) NH_ALL_NONNULL;
+void config_delivery_clear(struct config_delivery *delivery) NH_ALL_NONNULL;
+
 /* -- config_check.c: what one option alone cannot say --------------------- */
 
 void config_check_options(struct config_reader *reader) NH_ALL_NONNULL;
 void config_check_routes(struct config_reader *reader) NH_ALL_NONNULL;
+bool config_path_is_absolute(const char *path) NH_ALL_NONNULL;
 
 #endif

@@ -226,22 +226,17 @@ config_read_routes(struct config_reader *reader)
 
 /* -- not_routed ----------------------------------------------------------- */
 
-static void
-read_excluded(struct config_reader *reader, const config_setting_t *setting)
+static const char *
+exclude(struct config_reader *reader, const config_setting_t *setting,
+    const char *text)
 {
-	const char *text = config_setting_get_string(setting), *wrong;
 	struct config *config = reader->config;
-	char domain[ADDRESS_DOMAIN_MAX], shown[CONFIG_SHOWN_MAX];
+	char domain[ADDRESS_DOMAIN_MAX];
+	const char *wrong = canonical_domain(text, domain);
 	uint32_t route;
 
-	wrong = text == NULL ? "is no string" : canonical_domain(text, domain);
-	if (wrong != NULL) {
-		config_error_at(reader->report, config_line(setting),
-		    "not_routed: %s %s; \"example.com\" or \".example.com\" "
-		    "was expected",
-		    config_setting_shown(setting, shown), wrong);
-		return;
-	}
+	if (wrong != NULL)
+		return wrong;
 	route = route_find(config->index, domain, strlen(domain));
 	if (route != ROUTE_NONE &&
 	    strcmp(config->routes[route].domain, domain) == 0)
@@ -250,25 +245,12 @@ read_excluded(struct config_reader *reader, const config_setting_t *setting)
 		    "used; either this item or the route was expected",
 		    CONFIG_SHOWN(domain));
 	route_index_exclude(config->index, domain);
+	return NULL;
 }
 
 void
 config_read_not_routed(struct config_reader *reader)
 {
-	const config_setting_t *list = config_written(reader, "not_routed");
-	char shown[CONFIG_SHOWN_MAX];
-	unsigned n;
-
-	if (list == NULL)
-		return;
-	if (!config_setting_is_list(list) && !config_setting_is_array(list)) {
-		config_error_at(reader->report, config_line(list),
-		    "not_routed: %s; an array of strings [ \"...\", ... ] was "
-		    "expected",
-		    config_setting_shown(list, shown));
-		return;
-	}
-	n = (unsigned)config_setting_length(list);
-	for (unsigned i = 0; i < n; i++)
-		read_excluded(reader, config_setting_get_elem(list, i));
+	config_read_strings(reader, "not_routed",
+	    "\"example.com\" or \".example.com\"", exclude);
 }

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "policy/printable.h"
+#include "policy/reply_rule.h"
 
 #define CODE_LEN 3
 
@@ -26,21 +27,28 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+static const char not_a_reply[] = "not an SMTP reply";
+
 /* "what is wrong: how it begins", for people. */
+static void
+complain(struct smtp_reply *reply, const char *fault, const char *line,
+    size_t line_len)
+{
+	const size_t size = sizeof(reply->text), len = strlen(fault);
+
+	assert(len + 2 + 8 <= size);
+	memcpy(reply->text, fault, len + 1);
+	if (line_len > 0) {
+		memcpy(reply->text + len, ": ", 2);
+		printable(
+		    line, line_len, reply->text + len + 2, size - len - 2);
+	}
+}
+
 static enum smtp_reply_status
 bad(struct smtp_reply_parser *parser, const char *fault)
 {
-	char *text = parser->reply.text;
-	const size_t size = sizeof(parser->reply.text);
-	size_t len = strlen(fault);
-
-	assert(len + 2 + 8 <= size);
-	memcpy(text, fault, len + 1);
-	if (parser->line_len > 0) {
-		memcpy(text + len, ": ", 2);
-		printable(parser->line, parser->line_len, text + len + 2,
-		    size - len - 2);
-	}
+	complain(&parser->reply, fault, parser->line, parser->line_len);
 	return SMTP_REPLY_BAD;
 }
 
@@ -125,27 +133,48 @@ keep_text(struct smtp_reply *reply, const char *line, size_t len)
 	printable(shown, len, reply->text, sizeof(reply->text));
 }
 
+/* The mark behind the code; 0: this is no line of a reply. */
+static char
+mark_of(const char *line, size_t len)
+{
+	char mark = len > CODE_LEN ? line[CODE_LEN] : ' ';
+
+	if (code_of(line, len) == 0 ||
+	    (mark != ' ' && mark != '-' && mark != '\t') || !is_text(line, len))
+		return '\0';
+	return mark;
+}
+
+static void
+take_first_line(struct smtp_reply *reply, const char *line, size_t len)
+{
+	reply->code = code_of(line, len);
+	keep_text(reply, line, len);
+}
+
+static void
+take_any_line(struct smtp_reply *reply, const char *line, size_t len)
+{
+	reply->n_lines++;
+	if (len > CODE_LEN + 1)
+		take_enhanced(reply, line + CODE_LEN + 1, len - CODE_LEN - 1);
+}
+
 static enum smtp_reply_status
 take_line(struct smtp_reply_parser *parser)
 {
 	struct smtp_reply *reply = &parser->reply;
 	const char *line = parser->line;
 	size_t len = parser->line_len;
-	uint16_t code = code_of(line, len);
-	char mark = len > CODE_LEN ? line[CODE_LEN] : ' ';
+	char mark = mark_of(line, len);
 
-	if (code == 0 || (mark != ' ' && mark != '-' && mark != '\t') ||
-	    !is_text(line, len))
-		return bad(parser, "not an SMTP reply");
-	if (reply->n_lines > 0 && code != reply->code)
+	if (mark == '\0')
+		return bad(parser, not_a_reply);
+	if (reply->n_lines > 0 && code_of(line, len) != reply->code)
 		return bad(parser, "two codes in one reply");
-	if (reply->n_lines == 0) {
-		reply->code = code;
-		keep_text(reply, line, len);
-	}
-	reply->n_lines++;
-	if (len > CODE_LEN + 1)
-		take_enhanced(reply, line + CODE_LEN + 1, len - CODE_LEN - 1);
+	if (reply->n_lines == 0)
+		take_first_line(reply, line, len);
+	take_any_line(reply, line, len);
 	if (mark != '-')
 		return SMTP_REPLY_DONE;
 	if (reply->n_lines == SMTP_REPLY_LINES_MAX)
@@ -182,6 +211,21 @@ smtp_reply_feed(struct smtp_reply_parser *parser, const char *bytes, size_t len,
 }
 
 bool
+smtp_reply_from_text(const char *text, size_t len, struct smtp_reply *reply_r)
+{
+	if (len > SMTP_REPLY_LINE_MAX - 1)
+		len = SMTP_REPLY_LINE_MAX - 1;
+	memset(reply_r, 0, sizeof(*reply_r));
+	if (mark_of(text, len) == '\0') {
+		complain(reply_r, not_a_reply, text, len);
+		return false;
+	}
+	take_first_line(reply_r, text, len);
+	take_any_line(reply_r, text, len);
+	return true;
+}
+
+bool
 smtp_reply_line_is(const struct smtp_reply_parser *parser, const char *keyword)
 {
 	size_t len = strlen(keyword);
@@ -194,90 +238,82 @@ smtp_reply_line_is(const struct smtp_reply_parser *parser, const char *keyword)
 	       text[len] == '\t';
 }
 
-/*
- * The judgement as data; the first row that matches holds. Stage STAGE_NONE is
- * any stage; code may be a class (4), a code (452) or 0; ANY is any subject or
- * detail, with or without an enhanced code; NONE wants a reply without one.
- */
-#define ANY  (-1)
-#define NONE (-2)
+/* The judgement as data, row by row as policy/reply_rule.h says. */
+#define ANY  REPLY_ANY
+#define NONE REPLY_NONE
 
-static const struct rule {
-	enum outcome_stage stage;
-	uint16_t code;
-	int16_t subject;
-	int16_t detail;
-	enum smtp_trouble trouble;
-} rules[] = {
-	{ STAGE_QUIT, 0, ANY, ANY, SMTP_TROUBLE_NONE },
-	{ STAGE_DATA, 354, ANY, ANY, SMTP_TROUBLE_NONE },
-	{ STAGE_DATA, 2, ANY, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_NONE, 2, ANY, ANY, SMTP_TROUBLE_NONE },
+static const struct reply_rule built_in[] = {
+	{ STAGE_QUIT, 0, ANY, ANY, SMTP_TROUBLE_NONE, NULL },
+	{ STAGE_DATA, 354, ANY, ANY, SMTP_TROUBLE_NONE, NULL },
+	{ STAGE_DATA, 2, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_NONE, 2, ANY, ANY, SMTP_TROUBLE_NONE, NULL },
 
 	/* "I am closing the connection", whatever was asked. */
-	{ STAGE_NONE, 421, ANY, ANY, SMTP_TROUBLE_HOST },
+	{ STAGE_NONE, 421, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
 	/* No room left, in the words of some gateways. */
-	{ STAGE_NONE, 431, ANY, ANY, SMTP_TROUBLE_HOST },
+	{ STAGE_NONE, 431, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
 
 	/* Nobody and nothing has been named yet. */
-	{ STAGE_GREETING, 0, ANY, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_EHLO, 0, ANY, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_STARTTLS, 0, ANY, ANY, SMTP_TROUBLE_HOST },
+	{ STAGE_GREETING, 0, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_EHLO, 0, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_STARTTLS, 0, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
 
 	/* Only the client and the sender have been named. 4.1.x is about the
 	   sender's address, 4.3.4 about the size that was announced. */
-	{ STAGE_MAIL, 5, ANY, ANY, SMTP_TROUBLE_POLICY },
-	{ STAGE_MAIL, 4, 7, ANY, SMTP_TROUBLE_POLICY },
-	{ STAGE_MAIL, 4, 1, ANY, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_MAIL, 4, 3, 4, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_MAIL, 4, ANY, ANY, SMTP_TROUBLE_HOST },
+	{ STAGE_MAIL, 5, ANY, ANY, SMTP_TROUBLE_POLICY, NULL },
+	{ STAGE_MAIL, 4, 7, ANY, SMTP_TROUBLE_POLICY, NULL },
+	{ STAGE_MAIL, 4, 1, ANY, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_MAIL, 4, 3, 4, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_MAIL, 4, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
 
 	/* Greylisting answers 450 and 451 with 4.7.x, 4.2.x or nothing, so
 	   without an enhanced code only 452, "insufficient system storage", is
 	   held against the host: one greylisted recipient must not take
 	   a host away from all others. 4.4.3 and 4.4.5 are a directory or a
 	   system that fails behind it. */
-	{ STAGE_RCPT, 5, 7, ANY, SMTP_TROUBLE_POLICY },
-	{ STAGE_RCPT, 5, ANY, ANY, SMTP_TROUBLE_RECIPIENT },
-	{ STAGE_RCPT, 4, 7, ANY, SMTP_TROUBLE_POLICY },
-	{ STAGE_RCPT, 4, 3, 4, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_RCPT, 4, 3, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_RCPT, 4, 4, 3, SMTP_TROUBLE_HOST },
-	{ STAGE_RCPT, 4, 4, 5, SMTP_TROUBLE_HOST },
-	{ STAGE_RCPT, 4, 5, 3, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_RCPT, 452, NONE, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_RCPT, 4, ANY, ANY, SMTP_TROUBLE_RECIPIENT },
+	{ STAGE_RCPT, 5, 7, ANY, SMTP_TROUBLE_POLICY, NULL },
+	{ STAGE_RCPT, 5, ANY, ANY, SMTP_TROUBLE_RECIPIENT, NULL },
+	{ STAGE_RCPT, 4, 7, ANY, SMTP_TROUBLE_POLICY, NULL },
+	{ STAGE_RCPT, 4, 3, 4, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_RCPT, 4, 3, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_RCPT, 4, 4, 3, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_RCPT, 4, 4, 5, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_RCPT, 4, 5, 3, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_RCPT, 452, NONE, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_RCPT, 4, ANY, ANY, SMTP_TROUBLE_RECIPIENT, NULL },
 
 	/* From here on the message itself may be what is disliked. */
-	{ STAGE_DATA, 5, ANY, ANY, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_DATA, 4, 7, ANY, SMTP_TROUBLE_POLICY },
-	{ STAGE_DATA, 4, 3, 4, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_DATA, 4, 3, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_DATA, 4, 4, 3, SMTP_TROUBLE_HOST },
-	{ STAGE_DATA, 4, 4, 5, SMTP_TROUBLE_HOST },
-	{ STAGE_DATA, 452, NONE, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_DATA, 4, ANY, ANY, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_END_OF_DATA, 5, ANY, ANY, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_END_OF_DATA, 4, 7, ANY, SMTP_TROUBLE_POLICY },
-	{ STAGE_END_OF_DATA, 4, 3, 4, SMTP_TROUBLE_MESSAGE },
-	{ STAGE_END_OF_DATA, 4, 3, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_END_OF_DATA, 4, 4, 3, SMTP_TROUBLE_HOST },
-	{ STAGE_END_OF_DATA, 4, 4, 5, SMTP_TROUBLE_HOST },
-	{ STAGE_END_OF_DATA, 452, NONE, ANY, SMTP_TROUBLE_HOST },
-	{ STAGE_END_OF_DATA, 4, ANY, ANY, SMTP_TROUBLE_MESSAGE },
+	{ STAGE_DATA, 5, ANY, ANY, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_DATA, 4, 7, ANY, SMTP_TROUBLE_POLICY, NULL },
+	{ STAGE_DATA, 4, 3, 4, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_DATA, 4, 3, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_DATA, 4, 4, 3, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_DATA, 4, 4, 5, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_DATA, 452, NONE, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_DATA, 4, ANY, ANY, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_END_OF_DATA, 5, ANY, ANY, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_END_OF_DATA, 4, 7, ANY, SMTP_TROUBLE_POLICY, NULL },
+	{ STAGE_END_OF_DATA, 4, 3, 4, SMTP_TROUBLE_MESSAGE, NULL },
+	{ STAGE_END_OF_DATA, 4, 3, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_END_OF_DATA, 4, 4, 3, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_END_OF_DATA, 4, 4, 5, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_END_OF_DATA, 452, NONE, ANY, SMTP_TROUBLE_HOST, NULL },
+	{ STAGE_END_OF_DATA, 4, ANY, ANY, SMTP_TROUBLE_MESSAGE, NULL },
 
 	/* A reply that this stage does not know (3xx). */
-	{ STAGE_NONE, 0, ANY, ANY, SMTP_TROUBLE_HOST },
+	{ STAGE_NONE, 0, ANY, ANY, SMTP_TROUBLE_HOST, NULL },
 };
 
 static bool
-matches(const struct rule *rule, enum outcome_stage stage,
+matches(const struct reply_rule *rule, enum outcome_stage stage,
     const struct smtp_reply *reply)
 {
 	if (rule->stage != STAGE_NONE && rule->stage != stage)
 		return false;
 	if (rule->code != 0 && rule->code != reply->code &&
 	    rule->code != reply->code / 100)
+		return false;
+	if (rule->text != NULL && strcasestr(reply->text, rule->text) == NULL)
 		return false;
 	if (rule->subject == ANY)
 		return true;
@@ -287,16 +323,27 @@ matches(const struct rule *rule, enum outcome_stage stage,
 	       (rule->detail == ANY || rule->detail == reply->detail);
 }
 
+const struct reply_rule *
+smtp_reply_own_rule(const struct reply_rule *rules, uint32_t n,
+    enum outcome_stage stage, const struct smtp_reply *reply)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (matches(&rules[i], stage, reply))
+			return &rules[i];
+	}
+	return NULL;
+}
+
 enum smtp_trouble
 smtp_reply_classify(enum outcome_stage stage, const struct smtp_reply *reply)
 {
 	size_t i = 0;
 
 	/* The last row matches everything. */
-	while (!matches(&rules[i], stage, reply))
+	while (!matches(&built_in[i], stage, reply))
 		i++;
-	assert(i < NELEM(rules));
-	return rules[i].trouble;
+	assert(i < NELEM(built_in));
+	return built_in[i].trouble;
 }
 
 enum outcome

@@ -68,6 +68,18 @@ enum smtp_reply_status smtp_reply_feed(struct smtp_reply_parser *parser,
     const char *bytes, size_t len, size_t *used_r) NH_MUSTCHECK NH_ALL_NONNULL;
 
 /*
+ * A whole reply as the MTA's log has it: in one line, the lines of a reply
+ * joined with blanks ("452-4.3.1 first 452 4.3.1 second"). Where the second one
+ * begins cannot be told from what the first one quotes, so the enhanced code is
+ * that of the first line, and n_lines is 1. Bytes beyond one line's worth are
+ * ignored.
+ * Returns: false when text does not begin with a code; reply_r->text says so
+ * then, the rest is zero.
+ */
+bool smtp_reply_from_text(const char *text, size_t len,
+    struct smtp_reply *reply_r) NH_MUSTCHECK NH_ALL_NONNULL;
+
+/*
  * Is the text of a complete line (after its code) this keyword, alone or
  * followed by parameters? Case does not matter: for the lines of an EHLO reply.
  */
@@ -87,6 +99,18 @@ enum smtp_trouble {
 /* Judges a reply by the stage it answers. Thread: any; one data table. */
 enum smtp_trouble smtp_reply_classify(
     enum outcome_stage stage, const struct smtp_reply *reply) NH_ALL_NONNULL;
+
+struct reply_rule; /* policy/reply_rule.h */
+
+/*
+ * The first of n rules of somebody's own that matches; ask them before
+ * smtp_reply_classify. A rule's text is looked for in reply->text, as that is
+ * (cut, escaped).
+ * NULL: rules, when n is 0. Returns: NULL when none matches.
+ */
+const struct reply_rule *smtp_reply_own_rule(const struct reply_rule *rules,
+    uint32_t n, enum outcome_stage stage, const struct smtp_reply *reply)
+    NH_NONNULL(4);
 
 /* The same as an outcome: whatever is not the host's trouble is
    OUTCOME_POLICY. */

@@ -117,6 +117,7 @@ START_TEST(a_file_with_a_route_only_gets_the_defaults)
 	ck_assert_uint_eq(config->defer.rise, 2);
 	ck_assert_uint_eq(config->defer.first_ms, 10000);
 	ck_assert_uint_eq(config->defer.max_ms, 600000);
+	ck_assert_uint_eq(config->defer.slow_start_ms, 0);
 	ck_assert_int_eq(config->routes[0].when_all_deferred, CONFIG_TRY);
 	ck_assert(!config->any_tempfail && !config->any_names);
 	ck_assert_str_eq(member_text(0, 0), "[10.0.0.1]:25 0/1");
@@ -454,7 +455,9 @@ static const struct {
 	{ "address_family = \"ipv4\";", NULL },
 	{ "log = { target = \"/x\"; level = \"debug\"; };", NULL },
 	{ "probe = { interval = 1; };", NULL },
-	{ "defer = { fall = 2; };", NULL },
+	{ "defer = { fall = 2; slow_start = 9; };", NULL },
+	{ "delivery = { logs = [ \"/x\" ]; journal = true; };", NULL },
+	{ "delivery = { flush_command = \"x\"; };", NULL },
 	{ "not_routed = [ \"x.test\" ];", NULL },
 };
 

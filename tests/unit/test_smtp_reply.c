@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the test's own process, one thread. */
+#include "policy/reply_rule.h"
 #include "policy/smtp_reply.h"
 #include "tests/unit/suite.h"
 
@@ -379,6 +380,133 @@ START_TEST(every_code_at_every_stage_is_judged)
 }
 END_TEST
 
+/* As the MTA's log shows replies; code 0: it is none. */
+static const struct {
+	const char *shown;
+	size_t len;
+	uint16_t code;
+	const char *enhanced;
+	const char *text;
+} shown_rows[] = {
+	{ BYTES("431 Mail system full"), 431, "", "431 Mail system full" },
+	{ BYTES("452 4.3.1 Full"), 452, "4.3.1", "452 4.3.1 Full" },
+	{ BYTES("452-4.3.1 first 452 4.3.1 second"), 452, "4.3.1",
+	    "452 4.3.1 first 452 4.3.1 second" },
+	{ BYTES("450-<450 4.3.1@d.test> 450 4.2.1 no"), 450, "",
+	    "450 <450 4.3.1@d.test> 450 4.2.1 no" },
+	{ BYTES("452 4.3.1"), 452, "4.3.1", "452 4.3.1" },
+	{ BYTES("452 4.3.1x"), 452, "", "452 4.3.1x" },
+	{ BYTES("452 5.3.1 x"), 452, "", "452 5.3.1 x" },
+	{ BYTES("452"), 452, "", "452" },
+	{ BYTES("452-"), 452, "", "452" },
+	{ BYTES("452 \xff"), 452, "", "452 \\xff" },
+	{ BYTES("199 x"), 0, "", "not an SMTP reply: 199 x" },
+	{ BYTES("600 x"), 0, "", "not an SMTP reply: 600 x" },
+	{ BYTES("4523 x"), 0, "", "not an SMTP reply: 4523 x" },
+	{ BYTES("45"), 0, "", "not an SMTP reply: 45" },
+	{ BYTES("452 a\nb"), 0, "", "not an SMTP reply: 452 a\\x0ab" },
+	{ BYTES("452 a\0b"), 0, "", "not an SMTP reply: 452 a\\x00b" },
+	{ BYTES("nonsense 452 4.3.1 x"), 0, "",
+	    "not an SMTP reply: nonsense 452 4.3.1 x" },
+	{ BYTES(""), 0, "", "not an SMTP reply" },
+};
+
+START_TEST(replies_are_read_from_one_line_of_a_log)
+{
+	struct smtp_reply reply;
+	char enhanced[32] = "";
+	bool good = smtp_reply_from_text(
+	    shown_rows[_i].shown, shown_rows[_i].len, &reply);
+
+	ck_assert_uint_eq(reply.code, shown_rows[_i].code);
+	ck_assert(good == (reply.code != 0));
+	ck_assert_uint_eq(reply.n_lines, good ? 1 : 0);
+	ck_assert_str_eq(reply.text, shown_rows[_i].text);
+	if (reply.enhanced)
+		(void)snprintf(enhanced, sizeof(enhanced), "%u.%u.%u",
+		    reply.class, reply.subject, reply.detail);
+	ck_assert_str_eq(enhanced, shown_rows[_i].enhanced);
+}
+END_TEST
+
+START_TEST(a_reply_of_a_log_may_be_of_any_length)
+{
+	const size_t len = 100000;
+	char *text = malloc(len);
+	struct smtp_reply reply;
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'y', len);
+	memcpy(text, "452 4.3.1 ", 10);
+	ck_assert(smtp_reply_from_text(text, len, &reply));
+	ck_assert(reply.enhanced);
+	ck_assert_uint_eq(strlen(reply.text), OUTCOME_TEXT_MAX - 1);
+	free(text);
+}
+END_TEST
+
+#define OWN(...)                                                               \
+	(const struct reply_rule[]){ __VA_ARGS__ },                            \
+	    NELEM(((const struct reply_rule[]){ __VA_ARGS__ }))
+
+/* Rows of the configuration, in front of the built-in ones. */
+static char backend[] = "Backend DOWN";
+static char nothing[] = "";
+
+static const struct {
+	const struct reply_rule *own;
+	size_t n;
+	enum outcome_stage stage;
+	const char *reply;
+	enum smtp_trouble trouble;
+} own_rows[] = {
+	{ NULL, 0, STAGE_RCPT, "450 4.7.1 grey", SMTP_TROUBLE_POLICY },
+	{ OWN({ STAGE_RCPT, 450, 7, 1, SMTP_TROUBLE_HOST, NULL }), STAGE_RCPT,
+	    "450 4.7.1 grey", SMTP_TROUBLE_HOST },
+	{ OWN({ STAGE_RCPT, 450, 7, 1, SMTP_TROUBLE_HOST, NULL }), STAGE_RCPT,
+	    "450 4.7.2 grey", SMTP_TROUBLE_POLICY },
+	{ OWN({ STAGE_RCPT, 450, 7, 1, SMTP_TROUBLE_HOST, NULL }), STAGE_DATA,
+	    "450 4.7.1 grey", SMTP_TROUBLE_POLICY },
+	{ OWN({ STAGE_NONE, 4, REPLY_ANY, REPLY_ANY, SMTP_TROUBLE_HOST,
+	      backend }),
+	    STAGE_RCPT, "451 4.7.1 sorry, bAcKeNd down, again",
+	    SMTP_TROUBLE_HOST },
+	{ OWN({ STAGE_NONE, 4, REPLY_ANY, REPLY_ANY, SMTP_TROUBLE_HOST,
+	      backend }),
+	    STAGE_RCPT, "451 4.7.1 backend dow", SMTP_TROUBLE_POLICY },
+	{ OWN({ STAGE_NONE, 4, REPLY_ANY, REPLY_ANY, SMTP_TROUBLE_HOST,
+	      backend }),
+	    STAGE_RCPT, "551 5.7.1 backend down", SMTP_TROUBLE_POLICY },
+	{ OWN({ STAGE_NONE, 0, REPLY_NONE, REPLY_ANY, SMTP_TROUBLE_MESSAGE,
+	      nothing }),
+	    STAGE_RCPT, "452 full", SMTP_TROUBLE_MESSAGE },
+	{ OWN({ STAGE_NONE, 0, REPLY_NONE, REPLY_ANY, SMTP_TROUBLE_MESSAGE,
+	      nothing }),
+	    STAGE_RCPT, "452 4.3.1 full", SMTP_TROUBLE_HOST },
+	/* The first one that matches. */
+	{ OWN({ STAGE_MAIL, 4, REPLY_ANY, REPLY_ANY, SMTP_TROUBLE_NONE, NULL },
+	      { STAGE_RCPT, 4, 3, REPLY_ANY, SMTP_TROUBLE_MESSAGE, NULL },
+	      { STAGE_RCPT, 4, 3, 1, SMTP_TROUBLE_POLICY, NULL }),
+	    STAGE_RCPT, "452 4.3.1 full", SMTP_TROUBLE_MESSAGE },
+};
+
+START_TEST(rules_of_ones_own_come_first)
+{
+	const char *text = own_rows[_i].reply;
+	const struct reply_rule *rule;
+	struct smtp_reply reply;
+
+	ck_assert(smtp_reply_from_text(text, strlen(text), &reply));
+	rule = smtp_reply_own_rule(own_rows[_i].own, (uint32_t)own_rows[_i].n,
+	    own_rows[_i].stage, &reply);
+	ck_assert_str_eq(
+	    smtp_trouble_name(
+		rule != NULL ? rule->trouble
+			     : smtp_reply_classify(own_rows[_i].stage, &reply)),
+	    smtp_trouble_name(own_rows[_i].trouble));
+}
+END_TEST
+
 static Suite *
 smtp_reply_suite(void)
 {
@@ -396,10 +524,15 @@ smtp_reply_suite(void)
 	tcase_add_test(parse, a_reply_of_many_lines_ends_somewhere);
 	tcase_add_loop_test(
 	    parse, ehlo_keywords_are_found, 0, (int)NELEM(keyword_rows));
+	tcase_add_loop_test(parse, replies_are_read_from_one_line_of_a_log, 0,
+	    (int)NELEM(shown_rows));
+	tcase_add_test(parse, a_reply_of_a_log_may_be_of_any_length);
 	suite_add_tcase(suite, parse);
 	tcase_add_loop_test(judge, replies_are_judged_by_stage_and_code, 0,
 	    (int)NELEM(class_rows));
 	tcase_add_test(judge, every_code_at_every_stage_is_judged);
+	tcase_add_loop_test(
+	    judge, rules_of_ones_own_come_first, 0, (int)NELEM(own_rows));
 	suite_add_tcase(suite, judge);
 	return suite;
 }
