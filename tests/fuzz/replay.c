@@ -73,13 +73,14 @@ replay(const char *path)
 static unsigned
 replay_seeds(const char *program)
 {
-	const char *source = getenv("srcdir"), *name = strrchr(program, '_');
+	const char *source = getenv("srcdir"), *slash = strrchr(program, '/');
+	const char *name = strstr(slash != NULL ? slash : program, "fuzz_");
 	char path[4096];
 
 	if (source == NULL || name == NULL)
 		return 0;
-	(void)snprintf(
-	    path, sizeof(path), "%s/tests/fuzz/seeds/%s", source, name + 1);
+	(void)snprintf(path, sizeof(path), "%s/tests/fuzz/seeds/%s", source,
+	    name + strlen("fuzz_"));
 	return replay(path);
 }
 
