@@ -11,9 +11,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "milter/ctl_open.h"
 #include "policy/compiler.h"
+#include "policy/err.h"
 #include "policy/health_table.h"
 #include "policy/host.h"
 
@@ -35,8 +37,14 @@ void ctl_host_read(const struct ctl *ctl, const struct host *host,
     uint32_t slot, struct ctl_host *host_r) NH_ALL_NONNULL;
 
 /*
- * Why the host is where it is: "431 Mail system full (greeting, probe)", the
- * operator's reason first when there is an override. Printable.
+ * How often in a row the host has failed now, as the source of its last words
+ * counts: probes and deliveries have rows of their own.
+ */
+uint32_t ctl_host_failures(const struct ctl_host *host) NH_ALL_NONNULL;
+
+/*
+ * Why the host is where it is: "431 Mail system full (greeting, probe, 2 in a
+ * row)", the operator's reason first when there is an override. Printable.
  * Returns: out; "" when there is nothing to say.
  */
 char *ctl_host_reason(
@@ -52,5 +60,22 @@ uint64_t ctl_host_until_ms(const struct ctl_host *host) NH_ALL_NONNULL;
 typedef void ctl_host_fn(const struct ctl_host *host, void *arg);
 void ctl_host_each(const struct ctl *ctl, ctl_host_fn *each, void *arg)
     NH_NONNULL(1, 2);
+
+/* HOST or HOST:PORT as people type it; without a port all of them are meant. */
+struct ctl_host_word {
+	struct host host;
+	bool any_port;
+};
+int ctl_host_word_parse(const char *text, struct ctl_host_word *word_r,
+    struct err *err) NH_MUSTCHECK NH_ALL_NONNULL;
+bool ctl_host_word_means(
+    const struct ctl_host_word *word, const struct host *host) NH_ALL_NONNULL;
+/* As it was meant: with the port only if it was typed. */
+void ctl_host_word_format(const struct ctl_host_word *word,
+    char text_r[HOST_TEXT_MAX]) NH_ALL_NONNULL;
+
+/* Says on out which known hosts text may have meant, the nearest first. */
+void ctl_host_suggest(
+    const struct ctl *ctl, const char *text, FILE *out) NH_ALL_NONNULL;
 
 #endif

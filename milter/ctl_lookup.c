@@ -68,36 +68,81 @@ place_of(const struct lookup_answer *answer, uint32_t member)
 	return 0;
 }
 
-/* "deferred until ... (in 8 s): 431 Mail system full (greeting, probe)" */
+/* Is the host behind a tier with hosts that are tried before it? Then it is
+   listed without a claim. */
+static bool
+is_behind(const struct config_member *member,
+    const struct lookup_answer *answer, uint32_t i)
+{
+	return answer->order.kind == ORDER_UP &&
+	       member[i].priority > member[answer->order.member[0]].priority;
+}
+
+/* What a host in trial waits for, unless it is this ticket. */
+static const char *
+trial_text(const struct ctl *ctl, uint32_t slot, bool behind)
+{
+	if (behind)
+		return ": tried when those before it refuse a message";
+	switch (health_table_claim_state(ctl->table, slot, ctl->now_ms)) {
+	case CLAIM_NONE:
+		break;
+	case CLAIM_WEAK:
+	case CLAIM_OPEN:
+		return ": another message tries it";
+	case CLAIM_OVER:
+		return ": nothing was heard of the message that tried it";
+	}
+	return ": one message may try it";
+}
+
+/* Returns: how much of out is used. */
+static size_t
+until_text(
+    const struct ctl *ctl, const struct ctl_host *seen, char *out, size_t size)
+{
+	char until[CELL_SIZE], span[CTL_DURATION_TEXT];
+	uint64_t until_ms = ctl_host_until_ms(seen);
+
+	out[0] = '\0';
+	if (until_ms == 0)
+		return 0;
+	if (until_ms <= ctl->now_ms)
+		return (size_t)snprintf(
+		    out, size, " until probes find it well");
+	(void)clock_rfc3339(until_ms, until, sizeof(until));
+	(void)ctl_duration_format(until_ms - ctl->now_ms, span, sizeof(span));
+	return (size_t)snprintf(out, size, " until %s (%s)%s", until, span,
+	    seen->view.override == OVERRIDE_NONE && seen->detail.health.blind
+		? ", then one message may try it"
+		: "");
+}
+
+/* "deferred until ... (8 s): 431 Mail system full (greeting, probe, 2 in a
+   row)", "in trial: one message may try it; 452 try later (rcpt, delivery)" */
 static void
 why_text(const struct ctl *ctl, const struct lookup_base *base, uint32_t host,
-    enum order_why why, char out[WHY_SIZE])
+    enum order_why why, bool behind, char out[WHY_SIZE])
 {
-	char reason[CTL_REASON_MAX], until[CELL_SIZE], span[CTL_DURATION_TEXT];
 	uint32_t slot = base->host_slot[host];
+	char reason[CTL_REASON_MAX];
 	struct ctl_host seen;
-	uint64_t until_ms;
 	size_t len;
 
 	len = (size_t)snprintf(out, WHY_SIZE, "%s", order_why_text(why));
 	if (slot == HEALTH_TABLE_NONE)
 		return;
 	ctl_host_read(ctl, &base->config->hosts[host], slot, &seen);
-	until_ms = ctl_host_until_ms(&seen);
-	if (until_ms > ctl->now_ms) {
-		(void)clock_rfc3339(until_ms, until, sizeof(until));
-		(void)ctl_duration_format(
-		    until_ms - ctl->now_ms, span, sizeof(span));
-		len += (size_t)snprintf(
-		    out + len, WHY_SIZE - len, " until %s (%s)", until, span);
-	} else if (until_ms != 0) {
-		len += (size_t)snprintf(
-		    out + len, WHY_SIZE - len, " until probes find it well");
-	}
+	if (why == ORDER_WHY_TRIAL)
+		len += (size_t)snprintf(out + len, WHY_SIZE - len, "%s",
+		    trial_text(ctl, slot, behind));
+	else
+		len += until_text(ctl, &seen, out + len, WHY_SIZE - len);
 	assert(len < WHY_SIZE);
 	(void)ctl_host_reason(&seen, reason, sizeof(reason));
 	if (why != ORDER_WHY_UP && reason[0] != '\0')
-		(void)snprintf(out + len, WHY_SIZE - len, ": %s", reason);
+		(void)snprintf(out + len, WHY_SIZE - len, "%s %s",
+		    why == ORDER_WHY_TRIAL ? ";" : ":", reason);
 }
 
 static void
@@ -123,7 +168,8 @@ print_members(const struct ctl *ctl, const struct lookup_base *base,
 		    weight, sizeof(weight), "%u", (unsigned)member[i].weight);
 		(void)snprintf(place, sizeof(place), "%" PRIu32, at);
 		why_text(ctl, base, member[i].host,
-		    (enum order_why)answer->order.why[i], why);
+		    (enum order_why)answer->order.why[i],
+		    is_behind(member, answer, i), why);
 		ctl_grid_add(grid, (const char *[]){ name, priority, weight,
 				       at == 0 ? "left out" : place, why });
 	}
@@ -142,6 +188,15 @@ wish_name(uint8_t wish)
 	return names[wish];
 }
 
+/* What becomes of mail that comes now, while no host is up. */
+static const char *
+outlook(const struct lookup_answer *answer)
+{
+	if (answer->trial_open)
+		return "; a new message tries the host in trial";
+	return answer->tempfail ? ": the milter answers 451 to new mail" : "";
+}
+
 static void
 print_set_answer(const struct ctl *ctl, const struct lookup_base *base,
     const struct lookup_answer *answer, FILE *out)
@@ -158,9 +213,7 @@ print_set_answer(const struct ctl *ctl, const struct lookup_base *base,
 	else if (answer->order.kind != ORDER_UP)
 		fprintf(out,
 		    "         no host is up; when_all_deferred = %s%s\n",
-		    wish_name(route->when_all_deferred),
-		    answer->tempfail ? ": the milter answers 451 to new mail"
-				     : "");
+		    wish_name(route->when_all_deferred), outlook(answer));
 	fprintf(out, "\n");
 	print_members(ctl, base, answer, out);
 }
@@ -189,6 +242,9 @@ print_next(const struct ctl *ctl, const struct lookup_base *base,
 		fprintf(out, "%" PRIu32 ": ", ticket + i);
 		print_order(base, &answer, out);
 	}
+	if (answer.trial_open)
+		fprintf(out, "the one that is drawn first tries the host in "
+			     "trial before these\n");
 	fprintf(out, "first choice:");
 	for (uint32_t i = 0; i < set->n_members; i++) {
 		uint32_t host =

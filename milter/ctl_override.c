@@ -15,14 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUGGESTIONS   5
 #define DOMAINS_SHOWN 5
 
 struct wish {
 	const char *word; /* as typed: "drain" */
 	enum health_override kind;
-	struct host host;
-	bool any_port;
+	struct ctl_host_word host;
 	uint64_t for_ms; /* 0: no end */
 	const char *reason;
 };
@@ -59,19 +57,6 @@ kind_of(const char *word)
 	return OVERRIDE_NONE;
 }
 
-/* Two defaults tell whether the text names a port. */
-static int
-parse_host(const char *text, struct wish *wish, struct err *err)
-{
-	struct host other;
-
-	if (host_parse(text, 1, &wish->host, err) == -1 ||
-	    host_parse(text, 2, &other, err) == -1)
-		return -1;
-	wish->any_port = wish->host.port != other.port;
-	return 0;
-}
-
 static bool
 parse_for(const char *text, uint64_t *ms_r)
 {
@@ -103,21 +88,11 @@ parse_words(int argc, char **argv, struct wish *wish)
 	}
 	if (host == NULL || !good)
 		return -1;
-	if (parse_host(host, wish, &err) == -1) {
+	if (ctl_host_word_parse(host, &wish->host, &err) == -1) {
 		fprintf(stderr, "nexthopctl: %s\n", err.text);
 		return -1;
 	}
 	return 0;
-}
-
-static bool
-is_meant(const struct wish *wish, const struct host *host)
-{
-	struct host same_port = wish->host;
-
-	if (wish->any_port)
-		same_port.port = host->port;
-	return host_equal(&same_port, host);
 }
 
 static void
@@ -171,7 +146,7 @@ override_all(struct ctl *ctl, struct wish *wish, bool say)
 	health_table_header(ctl->table, &info);
 	for (uint32_t slot = 0; slot < info.hosts_used; slot++) {
 		if (health_table_host(ctl->table, slot, &host) == -1 ||
-		    !is_meant(wish, &host))
+		    !ctl_host_word_means(&wish->host, &host))
 			continue;
 		write_word(ctl, slot, wish);
 		n++;
@@ -185,68 +160,6 @@ override_all(struct ctl *ctl, struct wish *wish, bool say)
 
 /* ---- hosts that are not there ---- */
 
-/* How much two spellings share at their beginning and at their end. */
-static size_t
-likeness(const char *a, const char *b)
-{
-	size_t len_a = strlen(a), len_b = strlen(b), head = 0, tail = 0;
-
-	while (head < len_a && head < len_b && a[head] == b[head])
-		head++;
-	while (head + tail < len_a && head + tail < len_b &&
-	       a[len_a - tail - 1] == b[len_b - tail - 1])
-		tail++;
-	return head + tail;
-}
-
-struct near {
-	const char *text;
-	uint32_t n;
-	struct {
-		size_t score;
-		char name[HOST_TEXT_MAX];
-	} best[SUGGESTIONS];
-};
-
-static void
-consider(const struct ctl_host *host, void *arg)
-{
-	struct near *near = arg;
-	char name[HOST_TEXT_MAX];
-	size_t score;
-	uint32_t at;
-
-	if (host->slot == HEALTH_TABLE_NONE)
-		return;
-	(void)host_format_plain(&host->host, name);
-	score = likeness(near->text, name);
-	at = near->n;
-	if (near->n < SUGGESTIONS)
-		near->n++;
-	else if (near->best[--at].score >= score)
-		return;
-	for (; at > 0 && near->best[at - 1].score < score; at--)
-		near->best[at] = near->best[at - 1];
-	near->best[at].score = score;
-	memcpy(near->best[at].name, name, sizeof(name));
-}
-
-void
-ctl_override_suggest(const struct ctl *ctl, const char *text, FILE *out)
-{
-	struct near near = { .text = text };
-
-	ctl_host_each(ctl, consider, &near);
-	if (near.n == 0) {
-		fprintf(out, "nexthopctl: the table knows no host at all\n");
-		return;
-	}
-	fprintf(out, "nexthopctl: it knows, among others,");
-	for (uint32_t i = 0; i < near.n; i++)
-		fprintf(out, "%s %s", i > 0 ? "," : "", near.best[i].name);
-	fprintf(out, "\n");
-}
-
 static int
 say_unknown(const struct ctl *ctl, const struct wish *wish)
 {
@@ -254,20 +167,17 @@ say_unknown(const struct ctl *ctl, const struct wish *wish)
 
 	for (uint32_t i = 0; ctl->config != NULL && i < ctl->config->n_hosts;
 	     i++) {
-		if (!is_meant(wish, &ctl->config->hosts[i]))
+		if (!ctl_host_word_means(&wish->host, &ctl->config->hosts[i]))
 			continue;
 		fprintf(stderr,
 		    "nexthopctl: %s is in %s, but the daemon has not taken "
 		    "that up yet: nexthopctl reload\n",
-		    wish->host.name, ctl->path);
+		    wish->host.host.name, ctl->path);
 		return CTL_TROUBLE;
 	}
-	if (wish->any_port)
-		(void)snprintf(name, sizeof(name), "%s", wish->host.name);
-	else
-		(void)host_format_plain(&wish->host, name);
+	ctl_host_word_format(&wish->host, name);
 	fprintf(stderr, "nexthopctl: %s is not in the health table\n", name);
-	ctl_override_suggest(ctl, name, stderr);
+	ctl_host_suggest(ctl, name, stderr);
 	return CTL_TROUBLE;
 }
 
@@ -282,7 +192,7 @@ set_is_touched(
 	for (uint32_t i = 0; i < set->n_members; i++) {
 		uint32_t host = config->members[set->first_member + i].host;
 
-		if (is_meant(wish, &config->hosts[host]))
+		if (ctl_host_word_means(&wish->host, &config->hosts[host]))
 			return true;
 	}
 	return false;

@@ -20,10 +20,4 @@
  */
 int ctl_override_run(struct ctl *ctl, int argc, char **argv) NH_ALL_NONNULL;
 
-/*
- * Says on out which known hosts text may have meant, the nearest first.
- */
-void ctl_override_suggest(
-    const struct ctl *ctl, const char *text, FILE *out) NH_ALL_NONNULL;
-
 #endif

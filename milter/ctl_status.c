@@ -102,7 +102,7 @@ add_host(const struct ctl_host *host, void *arg)
 	    json_string(health_override_name(host->view.override)));
 	put_reason(object, host);
 	json_object_set_new(
-	    object, "failures", json_count(host->detail.health.failures));
+	    object, "failures", json_count(ctl_host_failures(host)));
 	json_object_set_new(
 	    object, "picked", json_count(host->counter[COUNTER_PICKED]));
 	json_object_set_new(object, "observed_ok",

@@ -161,15 +161,19 @@ time_cell(uint64_t boot_ms, char *cell)
 	return clock_rfc3339(boot_ms, cell, TIME_SIZE);
 }
 
-/* When a deferred host is probed next, give or take what the probe thread adds
-   at random; a back-off that ends about then is waited for. */
+/*
+ * When a deferred host is tried next: by a message if probes do not see its
+ * trouble, else by a probe, give or take what the probe thread adds at random;
+ * a back-off that ends about then is waited for.
+ */
 static uint64_t
-next_probe_ms(const struct ctl *ctl, const struct ctl_host *host)
+next_try_ms(const struct ctl *ctl, const struct ctl_host *host)
 {
 	const struct health_detail *detail = &host->detail;
 	uint64_t due_ms = host->view.due_ms, wait_ms, at_ms;
 
-	if (ctl->config == NULL)
+	if (ctl->config == NULL ||
+	    (detail->health.blind && due_ms > ctl->now_ms))
 		return due_ms;
 	wait_ms =
 	    health_probe_wait(&detail->health, ctl->config->probe.interval_ms);
@@ -184,13 +188,15 @@ next_try_cell(const struct page *page, const struct ctl_host *host, char *cell)
 	uint64_t at_ms;
 	char span[CTL_DURATION_TEXT];
 
-	if (host->view.state != HEALTH_DEFERRED)
+	if (host->view.state == HEALTH_UP)
 		return "-";
 	if (page->writer == CTL_WRITER_DEAD)
 		return "no daemon";
 	if (host->view.override == OVERRIDE_DISABLED)
 		return "-";
-	at_ms = next_probe_ms(ctl, host);
+	if (host->view.state == HEALTH_TRIAL)
+		return "a message";
+	at_ms = next_try_ms(ctl, host);
 	if (at_ms <= ctl->now_ms)
 		return "now";
 	(void)snprintf(cell, TIME_SIZE, "in %s",
@@ -222,8 +228,8 @@ show_host(const struct ctl_host *host, void *arg)
 		return;
 	page->n_shown++;
 	(void)host_format_plain(&host->host, name);
-	(void)snprintf(failures, sizeof(failures), "%" PRIu32,
-	    host->detail.health.failures);
+	(void)snprintf(
+	    failures, sizeof(failures), "%" PRIu32, ctl_host_failures(host));
 	(void)snprintf(
 	    picked, sizeof(picked), "%" PRIu64, host->counter[COUNTER_PICKED]);
 	ctl_grid_add(page->grid,

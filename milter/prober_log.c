@@ -95,6 +95,8 @@ prober_log_change(const struct prober_target *target, enum health_change change,
 		    outcome_stage_name(seen->stage),
 		    outcome_source_name(seen->source), now->failures);
 		break;
+	case HEALTH_WENT_TRIAL:
+		break;
 	case HEALTH_WENT_UP:
 		log_info("host %s deferred -> up after %s s: %u good probe%s",
 		    host, seconds(now_ms - old->since_ms, time), now->successes,

@@ -49,9 +49,10 @@ wants_tempfail(const struct lookup_base *base, uint32_t route, uint64_t now_ms)
 
 	if (base->config->routes[route].when_all_deferred != CONFIG_TEMPFAIL)
 		return false;
-	/* Whether any host is up does not depend on the ticket. */
+	/* Whether any host is up does not depend on the ticket. Without a
+	   message to try it nothing would ever be known of a host in trial. */
 	(void)lookup_with_ticket(base, route, 0, now_ms, &answer);
-	return answer.tempfail;
+	return answer.tempfail && !answer.trial_open;
 }
 
 enum transaction_rcpt
@@ -144,6 +145,8 @@ static void
 append_hosts(
     char *line, const struct lookup_base *base, const struct lookup_answer *a)
 {
+	/* ", then" behind a trial: the trial is of the first one alone. */
+	bool comma = order_offers(&a->order);
 	char text[HOST_TEXT_MAX];
 
 	for (uint32_t k = 0; k < a->order.n; k++) {
@@ -153,9 +156,18 @@ append_hosts(
 			return;
 		}
 		(void)host_format(lookup_host(base, a, k), text);
+		append(line, k == 1 && comma ? "," : "");
 		append(line, k > 0 ? " then " : "");
 		append(line, text);
 	}
+}
+
+static const char *
+occasion(const struct lookup_answer *answer)
+{
+	if (answer->order.kind == ORDER_DEFERRED)
+		return "all hosts deferred, trying ";
+	return order_offers(&answer->order) ? "trial of " : "";
 }
 
 static void
@@ -169,10 +181,7 @@ describe(char *line, const struct lookup_base *base, const struct share *share,
 	    lookup_with_ticket(base, share->route, ticket, now_ms, &answer)) {
 	case LOOKUP_HOSTS:
 		(void)snprintf(line, LINE_MAX_TEXT, "%s: ticket %u: %s", domain,
-		    (unsigned)ticket,
-		    answer.order.kind == ORDER_DEFERRED
-			? "all hosts deferred, trying "
-			: "");
+		    (unsigned)ticket, occasion(&answer));
 		append_hosts(line, base, &answer);
 		break;
 	case LOOKUP_HOLD:

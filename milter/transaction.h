@@ -29,7 +29,8 @@ struct transaction {
 /* What became of one recipient. */
 enum transaction_rcpt {
 	TRANSACTION_TAKEN = 0, /* ours, or none of our business */
-	TRANSACTION_TEMPFAIL   /* no host is up and the route says tempfail:
+	TRANSACTION_TEMPFAIL   /* no host is up, none in trial waits for a
+				  message, and the route says tempfail:
 				  answer 451 4.3.1 */
 };
 

@@ -7,7 +7,9 @@
  * programs may ignore (a new section, a reserved word put to use) a new
  * LAYOUT_MINOR. Numbers are in the machine's byte order, which the header
  * names; there are no pointers, only slot numbers and offsets from the start
- * of the file.
+ * of the file. 1.1 added the history and what deliveries showed to the detail;
+ * a file of 1.0 ends behind its tickets and is replaced (the worker) or read as
+ * it is (tools), and programs of 1.0 read and continue a file of 1.1.
  *
  *        0  +-------------------------------------------+
  *           | magic "nexthop\n", major, minor, sizes,   |  never changes once
@@ -27,10 +29,10 @@
  *           | set index: slot + 1 or 0, by the key      |
  *           +-------------------------------------------+ = tickets_at
  *           | tickets, 16 bytes, 8 in a bucket          |
+ *           +-------------------------------------------+ = history_at
+ *           | histories of host slots, 2752 bytes each, |
+ *           | hosts_max                                 |
  *           +-------------------------------------------+ = file_size
- *           | history of state changes: history_at is 0 |
- *           | until there is one                        |
- *           +-------------------------------------------+
  *
  *   A host slot:
  *
@@ -56,6 +58,16 @@
  *   word that names the turn; so no writer waits for another one, dead or
  *   alive. Should five write at once, a text may be lost (its seal is broken);
  *   the word is whole always.
+ *
+ *   A host's history, apart from its slot because nobody looks at it often:
+ *
+ *        0  next turn | reserved
+ *       64  changes 0..15 (168 bytes each)
+ *
+ *   Change number n (the turn) stands in place n % 16 until the next one needs
+ *   it. The one writer fills the place, its check last in it, then stores next
+ *   turn. A reader believes what has the turn that the place should have and a
+ *   check that holds; so a change that is torn, old or damaged is not there.
  */
 #ifndef NH_POLICY_HEALTH_LAYOUT_H
 #define NH_POLICY_HEALTH_LAYOUT_H
@@ -67,7 +79,7 @@
 #define LAYOUT_MAGIC	   "nexthop\n"
 #define LAYOUT_MAGIC_LEN   8
 #define LAYOUT_MAJOR	   1
-#define LAYOUT_MINOR	   0
+#define LAYOUT_MINOR	   1
 #define LAYOUT_BYTE_ORDER  0x01020304u
 #define LAYOUT_USED	   0x64657355u /* not 1: random bytes seldom hit it */
 #define LAYOUT_HOSTS_MAX   (1u << 22)
@@ -77,6 +89,7 @@
 #define LAYOUT_HOST_TEXT   272
 #define LAYOUT_TEXT	   128
 #define LAYOUT_TURNS	   4
+#define LAYOUT_HISTORY	   16
 #define LAYOUT_ALIGN	   64
 
 /* struct layout_header: the part that never changes and what check covers. */
@@ -159,8 +172,17 @@ struct layout_detail {
 	uint8_t last_source;
 	uint8_t last_silent;
 	uint8_t pad0;
-	uint32_t reserved_streaks[4]; /* per source: bad, good */
-	uint64_t reserved0;
+	uint32_t delivery_failures;
+	uint32_t delivery_successes;
+	uint32_t reserved_streaks[2];
+	uint8_t blind;
+	uint8_t overruled;
+	uint8_t flaps;
+	uint8_t unheard;
+	uint8_t stage;
+	uint8_t fell_by;
+	uint8_t rose_by;
+	uint8_t pad1;
 	char last_text[LAYOUT_TEXT];
 	uint64_t check; /* of all before it: a torn copy cannot pass */
 };
@@ -178,7 +200,8 @@ struct layout_host {
 	uint64_t key;
 	_Atomic uint64_t health;
 	_Atomic uint64_t override_word;
-	_Atomic uint64_t reserved_trial; /* who tries it, and until when */
+	_Atomic uint64_t trial; /* who tries it, and until when: policy/
+				   health_table_claim.c; 0: nobody */
 	_Atomic uint64_t counters[3];
 	_Atomic uint32_t detail_turn;
 	_Atomic uint32_t override_turn;
@@ -186,6 +209,33 @@ struct layout_host {
 	_Atomic uint64_t detail[2][LAYOUT_DETAIL_WORDS];
 	struct layout_reason reasons[LAYOUT_TURNS];
 	char text[LAYOUT_HOST_TEXT];
+};
+
+/* One change of a host's state, or of its override (is_override); from and to
+   are of the one or of the other. Written and read by whole words. */
+struct layout_change {
+	uint64_t at_ms;
+	uint32_t turn;
+	uint32_t backoff_ms;
+	uint32_t count;
+	uint16_t code;
+	uint8_t is_override;
+	uint8_t from;
+	uint8_t to;
+	uint8_t blind;
+	uint8_t stage;
+	uint8_t source;
+	uint32_t pad0;
+	char text[LAYOUT_TEXT];
+	uint64_t check; /* of all before it */
+};
+#define LAYOUT_CHANGE_WORDS (sizeof(struct layout_change) / sizeof(uint64_t))
+
+struct layout_history {
+	_Atomic uint32_t next_turn;
+	uint32_t pad0;
+	uint64_t reserved0[7];
+	_Atomic uint64_t changes[LAYOUT_HISTORY][LAYOUT_CHANGE_WORDS];
 };
 
 struct layout_set {
@@ -213,6 +263,7 @@ _Static_assert(offsetof(struct layout_header, header_size) == 12, "size");
 _Static_assert(offsetof(struct layout_header, hosts_max) == 32, "hosts_max");
 _Static_assert(offsetof(struct layout_header, file_size) == 56, "file_size");
 _Static_assert(offsetof(struct layout_header, hosts_at) == 64, "hosts_at");
+_Static_assert(offsetof(struct layout_header, history_at) == 104, "history");
 _Static_assert(offsetof(struct layout_header, boot_id) == 144, "boot_id");
 _Static_assert(offsetof(struct layout_header, ticket_key) == 160, "key");
 _Static_assert(
@@ -224,6 +275,9 @@ _Static_assert(
     offsetof(struct layout_header, reserved_workers) == 256, "workers");
 
 _Static_assert(sizeof(struct layout_detail) == 216, "detail");
+_Static_assert(
+    offsetof(struct layout_detail, delivery_failures) == 56, "deliveries");
+_Static_assert(offsetof(struct layout_detail, blind) == 72, "blind");
 _Static_assert(offsetof(struct layout_detail, last_text) == 80, "last_text");
 _Static_assert(offsetof(struct layout_detail, check) == 208, "detail check");
 _Static_assert(sizeof(struct layout_reason) == 144, "reason");
@@ -238,6 +292,13 @@ _Static_assert(offsetof(struct layout_host, detail_turn) == 64, "turns");
 _Static_assert(offsetof(struct layout_host, detail) == 128, "detail");
 _Static_assert(offsetof(struct layout_host, reasons) == 560, "reasons");
 _Static_assert(offsetof(struct layout_host, text) == 1136, "text");
+
+_Static_assert(sizeof(struct layout_change) == 168, "change");
+_Static_assert(offsetof(struct layout_change, text) == 32, "change text");
+_Static_assert(offsetof(struct layout_change, check) == 160, "change check");
+_Static_assert(sizeof(struct layout_history) == 2752, "history");
+_Static_assert(sizeof(struct layout_history) % LAYOUT_ALIGN == 0, "lines");
+_Static_assert(offsetof(struct layout_history, changes) == 64, "changes");
 
 _Static_assert(sizeof(struct layout_set) == 64, "set slot");
 _Static_assert(offsetof(struct layout_set, cursor) == 4, "cursor");

@@ -9,7 +9,7 @@
  *
  * Writers: health words and details: the probe thread of the one worker that
  * holds the lock (a file of its own, not this module's). Overrides:
- * nexthopctl. Cursors, tickets, counters: anybody, atomically.
+ * nexthopctl. Cursors, tickets, claims, counters: anybody, atomically.
  */
 #ifndef NH_POLICY_HEALTH_TABLE_H
 #define NH_POLICY_HEALTH_TABLE_H
@@ -46,9 +46,11 @@ struct health_table_birth {
 enum health_table_opened {
 	HEALTH_TABLE_CREATED = 0, /* there was no file */
 	HEALTH_TABLE_ATTACHED,	  /* valid: everything is kept */
-	HEALTH_TABLE_GROWN,	  /* valid, too small: copied into a new file */
+	HEALTH_TABLE_GROWN,	  /* valid, too small, or of an earlier layout:
+				     copied into a new file */
 	HEALTH_TABLE_REBOOTED,	  /* valid, another boot: times void, hosts up,
-				     overrides without an end are kept */
+				     no history, overrides without an end are
+				     kept */
 	HEALTH_TABLE_REBUILT	  /* not valid: *why says so; started anew */
 };
 
@@ -138,6 +140,86 @@ void health_table_read(const struct health_table *table, uint32_t slot,
 /* Thread: the one writer. Publishes the health word last. */
 void health_table_write(struct health_table *table, uint32_t slot,
     const struct health_detail *detail) NH_ALL_NONNULL;
+
+/*
+ * A trial is claimed by a ticket of a set: only questions with that ticket are
+ * offered the host. One claim a host; it ends by itself at until_ms.
+ *
+ * A ticket that was drawn has a message behind it. A question may come of one
+ * that is refused in the next moment, so what it claims is weak: a drawn ticket
+ * takes it over. So is a claim for a queued message that the MTA was asked to
+ * try, until it is used: the message may be in the middle of an attempt, or be
+ * gone, and is then not heard of.
+ *
+ * A claim is used once a question has been answered with it; before, nothing
+ * can be heard of the host. From then on a claim for a queued message is as
+ * good as a drawn one. Those two, used, are kept when their time is over, for
+ * the writer to see; others end without a trace.
+ */
+enum health_claim {
+	CLAIM_NONE = 0, /* free */
+	CLAIM_WEAK,	/* free for a drawn ticket, and a queued message's */
+	CLAIM_OPEN,
+	CLAIM_OVER /* used, and nobody has released it: free only when the
+		      writer leaves it for this long */
+};
+#define HEALTH_CLAIM_KEPT_MS 10000
+
+/*
+ * Claims for a ticket that was drawn, for one of a queued message that is about
+ * to be asked for (a claim of either of the weak kinds gives way to it), or for
+ * that of a question.
+ * Units: until_ms is now_ms and the same time for all who claim.
+ * Returns: true when this ticket has the claim now (it was free, or its
+ * already). An atomic exchange: one of many wins. Thread: any.
+ */
+bool health_table_claim(struct health_table *table, uint32_t slot,
+    uint64_t set_key, uint32_t ticket, uint64_t now_ms,
+    uint64_t until_ms) NH_MUSTCHECK NH_ALL_NONNULL;
+bool health_table_claim_called(struct health_table *table, uint32_t slot,
+    uint64_t set_key, uint32_t ticket, uint64_t now_ms,
+    uint64_t until_ms) NH_MUSTCHECK NH_ALL_NONNULL;
+bool health_table_claim_weakly(struct health_table *table, uint32_t slot,
+    uint64_t set_key, uint32_t ticket, uint64_t now_ms,
+    uint64_t until_ms) NH_MUSTCHECK NH_ALL_NONNULL;
+/* Has this ticket the claim? Thread: any. */
+bool health_table_claimed_by(const struct health_table *table, uint32_t slot,
+    uint64_t set_key, uint32_t ticket, uint64_t now_ms) NH_ALL_NONNULL;
+/* A question is answered with this ticket's claim; nothing, if that is another
+   question's. Thread: any. */
+void health_table_claim_used(struct health_table *table, uint32_t slot,
+    uint64_t set_key, uint32_t ticket, uint64_t now_ms) NH_ALL_NONNULL;
+enum health_claim health_table_claim_state(const struct health_table *table,
+    uint32_t slot, uint64_t now_ms) NH_ALL_NONNULL;
+/* Whatever it is, it is free. Thread: the one writer. */
+void health_table_release(
+    struct health_table *table, uint32_t slot) NH_ALL_NONNULL;
+
+/*
+ * The newest changes of a host's state, HEALTH_HISTORY_MAX of them. A change is
+ * of the measured state, or of the operator's override (is_override, from and
+ * to are enum health_override then).
+ */
+#define HEALTH_HISTORY_MAX 16
+struct health_history {
+	uint64_t at_ms; /* boot time */
+	bool is_override;
+	uint8_t from, to; /* enum health_state, or enum health_override */
+	bool blind;	  /* deferred for what no probe sees */
+	uint32_t backoff_ms;
+	uint32_t count; /* failures or successes in a row that led to it */
+	enum outcome_stage stage;
+	enum outcome_source source;
+	uint16_t code;
+	char text[OUTCOME_TEXT_MAX]; /* printable ASCII */
+};
+/* Thread: the one writer. A reader meanwhile sees it whole or not at all. A
+   file of an earlier layout, which only tools keep open, has no room for it. */
+void health_table_note(struct health_table *table, uint32_t slot,
+    const struct health_history *change) NH_ALL_NONNULL;
+/* Newest first; what does not validate is left out. Returns: how many. */
+uint32_t health_table_history(const struct health_table *table, uint32_t slot,
+    struct health_history list_r[HEALTH_HISTORY_MAX]) NH_ALL_NONNULL;
 
 #define HEALTH_TABLE_REASON_MAX 128
 struct health_override_info {

@@ -22,6 +22,17 @@ carry_override(struct health_table *to, uint32_t slot,
 }
 
 static void
+carry_history(struct health_table *to, uint32_t slot,
+    const struct health_table *from, uint32_t old)
+{
+	struct health_history list[HEALTH_HISTORY_MAX];
+	uint32_t n = health_table_history(from, old, list);
+
+	while (n > 0)
+		health_table_note(to, slot, &list[--n]);
+}
+
+static void
 carry_host(struct health_table *to, const struct health_table *from,
     uint32_t old, bool other_boot)
 {
@@ -43,6 +54,10 @@ carry_host(struct health_table *to, const struct health_table *from,
 		    memory_order_relaxed);
 	if (other_boot)
 		return;
+	atomic_store_explicit(&to->hosts[slot].trial,
+	    atomic_load_explicit(&from->hosts[old].trial, memory_order_relaxed),
+	    memory_order_relaxed);
+	carry_history(to, slot, from, old);
 	health_table_read(from, old, &detail);
 	health_table_write(to, slot, &detail);
 }

@@ -62,7 +62,9 @@ health_table_plan(
 	h->set_index_at = after(h->sets_at, h->sets_max, h->set_size);
 	h->tickets_at =
 	    after(h->set_index_at, h->set_index_max, sizeof(uint32_t));
-	h->file_size = after(h->tickets_at, h->tickets_max, h->ticket_size);
+	h->history_at = after(h->tickets_at, h->tickets_max, h->ticket_size);
+	h->history_size = h->hosts_max * sizeof(struct layout_history);
+	h->file_size = after(h->history_at, 1, h->history_size);
 	return 0;
 }
 
@@ -72,23 +74,35 @@ health_table_header_check(const struct layout_header *header)
 	return hash_bytes(hash_key_fixed, header, LAYOUT_CHECK_AT);
 }
 
-/* Are sizes and places those that this program would choose for the counts? A
-   later minor version may have more behind them. */
+/* The same from the byte begin on, up to the byte end? */
+static bool
+agree(const struct layout_header *a, const struct layout_header *b,
+    size_t begin, size_t end)
+{
+	return memcmp((const char *)a + begin, (const char *)b + begin,
+		   end - begin) == 0;
+}
+
+/* Are sizes and places those that this program would choose for the counts? The
+   first version had no history; a later one may have more behind it. */
 static bool
 shape_is_ours(const struct layout_header *header)
 {
 	struct health_table_size size = { header->hosts_max, header->sets_max,
 		header->tickets_max };
 	struct layout_header ours;
-	size_t sizes = offsetof(struct layout_header, header_size);
-	size_t places = offsetof(struct layout_header, hosts_at);
 
 	if (health_table_plan(&size, &ours) == -1)
 		return false;
-	if (memcmp((const char *)header + sizes, (const char *)&ours + sizes,
-		offsetof(struct layout_header, file_size) - sizes) != 0 ||
-	    memcmp((const char *)header + places, (const char *)&ours + places,
-		offsetof(struct layout_header, history_at) - places) != 0)
+	if (header->minor == 0) {
+		ours.file_size = ours.history_at;
+		ours.history_at = 0;
+		ours.history_size = 0;
+	}
+	if (!agree(header, &ours, offsetof(struct layout_header, header_size),
+		offsetof(struct layout_header, file_size)) ||
+	    !agree(header, &ours, offsetof(struct layout_header, hosts_at),
+		offsetof(struct layout_header, reserved_sections)))
 		return false;
 	return header->file_size == ours.file_size ||
 	       (header->minor > LAYOUT_MINOR &&
@@ -135,6 +149,9 @@ health_table_point(struct health_table *table, void *mapping,
 	table->sets = (void *)(base + judged->sets_at);
 	table->set_index = (void *)(base + judged->set_index_at);
 	table->tickets = (void *)(base + judged->tickets_at);
+	table->history = judged->history_at != 0
+			     ? (void *)(base + judged->history_at)
+			     : NULL;
 	table->ticket_key.k0 = judged->ticket_key[0];
 	table->ticket_key.k1 = judged->ticket_key[1];
 	table->bytes = judged->file_size;
@@ -154,6 +171,15 @@ times_are_sane(const struct layout_detail *detail, uint64_t now_ms)
 }
 
 static bool
+deliveries_are_sane(const struct layout_detail *detail)
+{
+	return detail->blind <= 1 && detail->overruled <= 1 &&
+	       detail->unheard <= HEALTH_UNHEARD_MAX &&
+	       detail->stage < STAGE_COUNT && detail->fell_by < SOURCE_COUNT &&
+	       detail->rose_by < SOURCE_COUNT;
+}
+
+static bool
 detail_is_sane(const struct layout_detail *detail, uint64_t now_ms)
 {
 	return detail->state <= HEALTH_TRIAL && detail->silent <= 1 &&
@@ -162,6 +188,7 @@ detail_is_sane(const struct layout_detail *detail, uint64_t now_ms)
 	       detail->last_outcome < OUTCOME_COUNT &&
 	       detail->last_stage < STAGE_COUNT &&
 	       detail->last_source < SOURCE_COUNT &&
+	       deliveries_are_sane(detail) &&
 	       (now_ms == 0 || times_are_sane(detail, now_ms));
 }
 

@@ -189,11 +189,12 @@ replace(const char *path, const struct health_table_size *wanted,
 	return 0;
 }
 
+/* A file of the first layout lacks a section. */
 static bool
 is_too_small(
     const struct health_table *table, const struct health_table_size *wanted)
 {
-	return table->hosts_max < wanted->hosts ||
+	return table->history == NULL || table->hosts_max < wanted->hosts ||
 	       table->sets_max < wanted->sets ||
 	       table->tickets_max < wanted->tickets;
 }

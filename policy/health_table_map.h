@@ -7,6 +7,8 @@
  *
  *   health_table.c        hosts and sets: finding, adding, drawing, counting
  *   health_table_slot.c   one host's words: view, detail, override
+ *   health_table_claim.c  one host's trial: who has the claim
+ *   health_table_history.c one host's changes: note, list
  *   health_table_check.c  is this file, this slot worth trusting?
  *   health_table_carry.c  what a new file takes over from an old one
  *   health_table_attach.c what stands under the path; attach, close
@@ -28,6 +30,7 @@ struct health_table {
 	_Atomic uint32_t *host_index;
 	_Atomic uint32_t *set_index;
 	struct ticket_slot *tickets;
+	struct layout_history *history; /* NULL: a file of layout 1.0 */
 	struct hash_key ticket_key;
 	uint64_t bytes;
 	uint32_t hosts_max;
@@ -53,8 +56,27 @@ uint64_t health_table_pack(
 /* The detail in force. Returns: false when its check does not hold. */
 bool health_table_load_detail(const struct layout_host *host,
     struct layout_detail *detail_r) NH_ALL_NONNULL;
-/* Makes a new slot up, usable and without an override. */
+/* Makes a new slot up, usable, without an override and without a history. */
 void health_table_reset(
+    struct health_table *table, uint32_t slot) NH_ALL_NONNULL;
+/*
+ * n words from or to memory that others use meanwhile. Words are stored with
+ * release and loaded with acquire order, not between fences: who sees any word
+ * of a write also sees the turn that announced it, and a race detector can
+ * follow.
+ */
+void health_table_store_words(
+    _Atomic uint64_t *to, const void *from, size_t n) NH_ALL_NONNULL;
+void health_table_load_words(
+    const _Atomic uint64_t *from, void *to_r, size_t n) NH_ALL_NONNULL;
+/* Text that came through memory which others write: ends, and is ASCII. */
+void health_table_clean_text(char *text, size_t size) NH_ALL_NONNULL;
+/* What the table can hold of a time. */
+uint64_t health_table_clamp_time(uint64_t ms);
+
+/* health_table_history.c */
+/* Empties a slot's history. */
+void health_table_forget(
     struct health_table *table, uint32_t slot) NH_ALL_NONNULL;
 
 /* health_table_check.c */
@@ -110,7 +132,8 @@ void health_table_unmap(struct health_table *table) NH_ALL_NONNULL;
 
 /* health_table_carry.c */
 /*
- * Takes sane hosts, sets and tickets over. other_boot: times are void.
+ * Takes sane hosts with their history, sets and tickets over. other_boot:
+ * times are void, and histories with them.
  * Room must be there.
  */
 void health_table_carry(struct health_table *to,

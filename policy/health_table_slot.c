@@ -21,9 +21,8 @@ _Static_assert(OUTCOME_COUNT <= UINT8_MAX && STAGE_COUNT <= UINT8_MAX &&
 		   SOURCE_COUNT <= UINT8_MAX,
     "enums fit a byte");
 
-/* Text that came through memory which others write: ends, and is ASCII. */
-static void
-clean_text(char *text, size_t size)
+void
+health_table_clean_text(char *text, size_t size)
 {
 	size_t len = strnlen(text, size - 1);
 
@@ -34,19 +33,14 @@ clean_text(char *text, size_t size)
 	memset(text + len, 0, size - len);
 }
 
-static uint64_t
-clamp_time(uint64_t ms)
+uint64_t
+health_table_clamp_time(uint64_t ms)
 {
 	return ms < LAYOUT_TIME_MAX ? ms : LAYOUT_TIME_MAX;
 }
 
-/*
- * Words are stored with release and loaded with acquire order, not between
- * fences: who sees any word of a write also sees the turn that announced it,
- * and a race detector can follow.
- */
-static void
-store_words(_Atomic uint64_t *to, const void *from, size_t n)
+void
+health_table_store_words(_Atomic uint64_t *to, const void *from, size_t n)
 {
 	const unsigned char *at = from;
 	uint64_t word;
@@ -57,8 +51,8 @@ store_words(_Atomic uint64_t *to, const void *from, size_t n)
 	}
 }
 
-static void
-load_words(const _Atomic uint64_t *from, void *to_r, size_t n)
+void
+health_table_load_words(const _Atomic uint64_t *from, void *to_r, size_t n)
 {
 	unsigned char *at = to_r;
 	uint64_t word;
@@ -81,7 +75,8 @@ health_table_pack(const struct health *health, bool usable)
 	word |= ((uint64_t)health->slow_step & LAYOUT_SLOW_MASK)
 		<< LAYOUT_SLOW_SHIFT;
 	word |= (uint64_t)health->recoveries << LAYOUT_RECOVERY_SHIFT;
-	return word | clamp_time(health->due_ms) << LAYOUT_TIME_SHIFT;
+	return word | health_table_clamp_time(health->due_ms)
+			  << LAYOUT_TIME_SHIFT;
 }
 
 /* The order of the names is the order of the numbers: what is above the last
@@ -136,7 +131,7 @@ detail_pack(const struct health_detail *from, struct layout_detail *to_r)
 {
 	*to_r = (struct layout_detail){
 		.since_ms = from->health.since_ms,
-		.due_ms = clamp_time(from->health.due_ms),
+		.due_ms = health_table_clamp_time(from->health.due_ms),
 		.last_seen_ms = from->last_seen_ms,
 		.failures = from->health.failures,
 		.successes = from->health.successes,
@@ -153,16 +148,43 @@ detail_pack(const struct health_detail *from, struct layout_detail *to_r)
 		.last_stage = (uint8_t)from->last.stage,
 		.last_source = (uint8_t)from->last.source,
 		.last_silent = from->last.silent,
+		.delivery_failures = from->health.delivery_failures,
+		.delivery_successes = from->health.delivery_successes,
+		.blind = from->health.blind,
+		.overruled = from->health.overruled,
+		.flaps = from->health.flaps,
+		.unheard = from->health.unheard,
+		.stage = from->health.stage,
+		.fell_by = from->health.fell_by,
+		.rose_by = from->health.rose_by,
 	};
 	memcpy(to_r->last_text, from->last.text, sizeof(to_r->last_text));
-	clean_text(to_r->last_text, sizeof(to_r->last_text));
+	health_table_clean_text(to_r->last_text, sizeof(to_r->last_text));
 	to_r->check = detail_check(to_r);
+}
+
+static void
+unpack_deliveries(const struct layout_detail *from, struct health *to_r)
+{
+	to_r->delivery_failures = from->delivery_failures;
+	to_r->delivery_successes = from->delivery_successes;
+	to_r->blind = from->blind != 0;
+	to_r->overruled = from->overruled != 0;
+	to_r->flaps = from->flaps;
+	to_r->unheard = from->unheard;
+	if (from->stage < STAGE_COUNT)
+		to_r->stage = from->stage;
+	if (from->fell_by < SOURCE_COUNT)
+		to_r->fell_by = from->fell_by;
+	if (from->rose_by < SOURCE_COUNT)
+		to_r->rose_by = from->rose_by;
 }
 
 static void
 detail_unpack(struct layout_detail *from, struct health_detail *to_r)
 {
 	memset(to_r, 0, sizeof(*to_r));
+	unpack_deliveries(from, &to_r->health);
 	to_r->health.state = state_of(from->state);
 	to_r->health.failures = from->failures;
 	to_r->health.successes = from->successes;
@@ -184,7 +206,7 @@ detail_unpack(struct layout_detail *from, struct health_detail *to_r)
 		to_r->last.stage = (enum outcome_stage)from->last_stage;
 	if (from->last_source < SOURCE_COUNT)
 		to_r->last.source = (enum outcome_source)from->last_source;
-	clean_text(from->last_text, sizeof(from->last_text));
+	health_table_clean_text(from->last_text, sizeof(from->last_text));
 	memcpy(to_r->last.text, from->last_text, sizeof(to_r->last.text));
 }
 
@@ -199,7 +221,8 @@ try_detail(const struct layout_host *host, struct layout_detail *detail_r)
 	    atomic_load_explicit(&host->detail_turn, memory_order_acquire);
 	uint32_t after;
 
-	load_words(host->detail[before / 2 % 2], detail_r, LAYOUT_DETAIL_WORDS);
+	health_table_load_words(
+	    host->detail[before / 2 % 2], detail_r, LAYOUT_DETAIL_WORDS);
 	after = atomic_load_explicit(&host->detail_turn, memory_order_relaxed);
 	return after - (before & ~1u) <= 2;
 }
@@ -257,7 +280,7 @@ health_table_write(struct health_table *table, uint32_t slot,
 	turn &= ~1u; /* odd: a writer was killed; its copy is written anew */
 	atomic_store_explicit(
 	    &host->detail_turn, turn + 1, memory_order_relaxed);
-	store_words(
+	health_table_store_words(
 	    host->detail[(turn / 2 + 1) % 2], &packed, LAYOUT_DETAIL_WORDS);
 	atomic_store_explicit(
 	    &host->detail_turn, turn + 2, memory_order_release);
@@ -287,7 +310,7 @@ store_reason(struct layout_reason *reason, const struct sealed *sealed)
 	atomic_store_explicit(&reason->seal, 0, memory_order_relaxed);
 	atomic_store_explicit(
 	    &reason->since_ms, sealed->since_ms, memory_order_release);
-	store_words(reason->text, sealed->text, REASON_WORDS);
+	health_table_store_words(reason->text, sealed->text, REASON_WORDS);
 	atomic_store_explicit(
 	    &reason->seal, seal_of(sealed), memory_order_release);
 }
@@ -305,10 +328,10 @@ health_table_set_override(struct health_table *table, uint32_t slot,
 
 	assert(info->kind <= OVERRIDE_FORCED_UP);
 	memcpy(sealed.text, info->reason, sizeof(sealed.text));
-	clean_text(sealed.text, sizeof(sealed.text));
+	health_table_clean_text(sealed.text, sizeof(sealed.text));
 	store_reason(&host->reasons[turn % LAYOUT_TURNS], &sealed);
 	word |= sealed.turn << LAYOUT_TURN_SHIFT;
-	word |= clamp_time(info->until_ms) << LAYOUT_TIME_SHIFT;
+	word |= health_table_clamp_time(info->until_ms) << LAYOUT_TIME_SHIFT;
 	/* In one order with health_table_superseded, which the caller asks
 	   next: either the new file takes this word over or the caller learns
 	   of the new file. */
@@ -328,7 +351,7 @@ load_reason(
 	seal = atomic_load_explicit(&reason->seal, memory_order_acquire);
 	sealed_r->since_ms =
 	    atomic_load_explicit(&reason->since_ms, memory_order_acquire);
-	load_words(reason->text, sealed_r->text, REASON_WORDS);
+	health_table_load_words(reason->text, sealed_r->text, REASON_WORDS);
 	return seal == seal_of(sealed_r);
 }
 
@@ -356,7 +379,7 @@ health_table_get_override(const struct health_table *table, uint32_t slot,
 		return;
 	info_r->since_ms = sealed.since_ms;
 	memcpy(info_r->reason, sealed.text, sizeof(info_r->reason));
-	clean_text(info_r->reason, sizeof(info_r->reason));
+	health_table_clean_text(info_r->reason, sizeof(info_r->reason));
 }
 
 void
@@ -372,7 +395,8 @@ health_table_reset(struct health_table *table, uint32_t slot)
 		atomic_store_explicit(
 		    &host->reasons[i].seal, 0, memory_order_relaxed);
 	atomic_store_explicit(&host->override_word, 0, memory_order_relaxed);
-	atomic_store_explicit(&host->reserved_trial, 0, memory_order_relaxed);
+	atomic_store_explicit(&host->trial, 0, memory_order_relaxed);
+	health_table_forget(table, slot);
 	fresh.health.since_ms = atomic_load_explicit(
 	    &table->header->heartbeat_ms, memory_order_relaxed);
 	health_table_write(table, slot, &fresh);

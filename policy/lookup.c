@@ -1,124 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
-/* Thread: any; lookup_bind with add: the probe thread. */
+/* Thread: any. */
 #include "policy/lookup.h"
 
 #include "policy/hash.h"
 #include "policy/route.h"
 #include "policy/ticket.h"
-#include "policy/xalloc.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The questions for a message follow its draw within this time, unless the
    machine is very busy. */
 #define JUST_DRAWN_MS 20
-
-/*
- * Adds a host that the table does not know. A name cannot be listed before it
- * has resolved once: an unresolvable last item makes Postfix bounce
- * (src/smtp/smtp_connect.c keeps the reason of the last one only).
- */
-static uint32_t
-add_host(struct health_table *table, const struct host *host)
-{
-	struct health_detail detail;
-	uint32_t slot = health_table_add_host(table, host);
-
-	if (slot == HEALTH_TABLE_NONE || host->kind != HOST_NAME)
-		return slot;
-	health_table_read(table, slot, &detail);
-	detail.usable = false;
-	health_table_write(table, slot, &detail);
-	return slot;
-}
-
-static int
-bind_hosts(struct lookup_base *base, bool add, struct err *err)
-{
-	const struct config *config = base->config;
-
-	for (uint32_t i = 0; i < config->n_hosts; i++) {
-		const struct host *host = &config->hosts[i];
-		uint32_t *slot = &base->host_slot[i];
-
-		*slot = HEALTH_TABLE_NONE;
-		if (base->table == NULL)
-			continue;
-		*slot = health_table_find_host(base->table, host);
-		if (*slot != HEALTH_TABLE_NONE || !add)
-			continue;
-		*slot = add_host(base->table, host);
-		if (*slot == HEALTH_TABLE_NONE) {
-			err_set(err,
-			    "the health table has no room for %u hosts",
-			    config->n_hosts);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int
-bind_sets(struct lookup_base *base, bool add, struct err *err)
-{
-	const struct config *config = base->config;
-
-	for (uint32_t i = 0; i < config->n_sets; i++) {
-		uint64_t key = config->sets[i].key;
-		uint32_t *slot = &base->set_slot[i];
-
-		*slot = HEALTH_TABLE_NONE;
-		if (base->table == NULL)
-			continue;
-		*slot = health_table_find_set(base->table, key);
-		if (*slot != HEALTH_TABLE_NONE || !add)
-			continue;
-		*slot = health_table_add_set(base->table, key);
-		if (*slot == HEALTH_TABLE_NONE) {
-			err_set(err,
-			    "the health table has no room for %u host sets",
-			    config->n_sets);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-int
-lookup_bind(const struct config *config, struct health_table *table, bool add,
-    struct lookup_base **base_r, struct err *err)
-{
-	struct lookup_base *base = xcalloc(1, sizeof(*base));
-
-	base->config = config;
-	base->table = table;
-	base->host_slot = xcalloc(config->n_hosts, sizeof(uint32_t));
-	base->set_slot = xcalloc(config->n_sets, sizeof(uint32_t));
-	base->unseen = xcalloc(1, sizeof(*base->unseen));
-	if (bind_hosts(base, add, err) == -1 ||
-	    bind_sets(base, add, err) == -1) {
-		lookup_base_free(&base);
-		*base_r = NULL;
-		return -1;
-	}
-	*base_r = base;
-	return 0;
-}
-
-void
-lookup_base_free(struct lookup_base **base)
-{
-	if (*base == NULL)
-		return;
-	free((*base)->host_slot);
-	free((*base)->set_slot);
-	free((*base)->unseen);
-	free(*base);
-	*base = NULL;
-}
 
 uint32_t
 lookup_route(const struct lookup_base *base, const struct address *address)
@@ -152,28 +46,105 @@ is_wrong_family(const struct config *config, uint32_t host)
 	return false;
 }
 
+/* A set for one ticket, as it is at this moment. */
+struct sight {
+	const struct config_set *set;
+	const struct config_member *member;
+	uint32_t ticket;
+	bool trial;   /* some member is in trial */
+	bool offered; /* to this ticket, which claims no second one */
+	struct order_input input[CONFIG_SET_HOSTS_MAX];
+};
+
+static void
+look_at_trial(const struct lookup_base *base, uint32_t slot, uint64_t now_ms,
+    struct sight *sight, struct order_input *input)
+{
+	enum health_claim claim =
+	    health_table_claim_state(base->table, slot, now_ms);
+
+	sight->trial = true;
+	input->offered = health_table_claimed_by(
+	    base->table, slot, sight->set->key, sight->ticket, now_ms);
+	input->taken = claim == CLAIM_OPEN || claim == CLAIM_OVER;
+	sight->offered = sight->offered || input->offered;
+}
+
 /* What is known of the set's members now. Without a slot nothing is known
    against a host. */
 static void
 gather(const struct lookup_base *base, const struct config_set *set,
-    uint64_t now_ms, struct order_input *input_r)
+    uint32_t ticket, uint64_t now_ms, struct sight *sight_r)
 {
-	const struct config_member *member =
-	    &base->config->members[set->first_member];
-
+	sight_r->set = set;
+	sight_r->member = &base->config->members[set->first_member];
+	sight_r->ticket = ticket;
+	sight_r->trial = sight_r->offered = false;
 	for (uint32_t i = 0; i < set->n_members; i++) {
-		uint32_t host = member[i].host;
+		uint32_t host = sight_r->member[i].host;
 		uint32_t slot = base->host_slot[host];
+		struct order_input *input = &sight_r->input[i];
 
-		if (slot == HEALTH_TABLE_NONE)
-			input_r[i].view =
-			    (struct health_view){ .state = HEALTH_UP,
-				    .usable = true };
-		else
-			health_table_view(
-			    base->table, slot, now_ms, &input_r[i].view);
-		input_r[i].wrong_family = is_wrong_family(base->config, host);
+		input->wrong_family = is_wrong_family(base->config, host);
+		input->offered = input->taken = false;
+		if (slot == HEALTH_TABLE_NONE) {
+			input->view = (struct health_view){ .state = HEALTH_UP,
+				.usable = true };
+			continue;
+		}
+		health_table_view(base->table, slot, now_ms, &input->view);
+		if (input->view.state == HEALTH_TRIAL)
+			look_at_trial(base, slot, now_ms, sight_r, input);
 	}
+}
+
+static uint32_t
+claimable(const struct sight *sight)
+{
+	return sight->trial ? order_claimable(sight->member, sight->input,
+				  sight->set->n_members)
+			    : sight->set->n_members;
+}
+
+typedef bool claim_fn(struct health_table *table, uint32_t slot,
+    uint64_t set_key, uint32_t ticket, uint64_t now_ms, uint64_t until_ms);
+
+/* The drawn ticket claims a host in trial, if there is one to be had. */
+static void
+claim_drawn(const struct lookup_base *base, claim_fn *claim, uint64_t now_ms,
+    struct sight *sight)
+{
+	uint32_t i;
+
+	if (!sight->trial || sight->offered)
+		return;
+	while ((i = claimable(sight)) < sight->set->n_members) {
+		if (claim(base->table, base->host_slot[sight->member[i].host],
+			sight->set->key, sight->ticket, now_ms,
+			now_ms + LOOKUP_CLAIM_MS)) {
+			sight->input[i].offered = true;
+			return;
+		}
+		sight->input[i].taken = true; /* somebody was faster */
+	}
+}
+
+/* The question does, when no message with a ticket of its own has come while
+   the host's patience lasted. */
+static void
+claim_asking(
+    const struct lookup_base *base, uint64_t now_ms, struct sight *sight)
+{
+	uint32_t i;
+
+	if (!sight->trial || sight->offered)
+		return;
+	i = claimable(sight);
+	if (i == sight->set->n_members || sight->input[i].view.due_ms > now_ms)
+		return;
+	sight->input[i].offered = health_table_claim_weakly(base->table,
+	    base->host_slot[sight->member[i].host], sight->set->key,
+	    sight->ticket, now_ms, now_ms + LOOKUP_CLAIM_MS);
 }
 
 /* Turns what the order found and the route's wish into the answer's kind. */
@@ -203,10 +174,25 @@ answer_without_hosts(
 	answer->ticket = 0;
 	answer->ticket_from = TICKET_HASH;
 	answer->tempfail = false;
+	answer->trial_open = false;
 	answer->order.kind = ORDER_NONE;
 	answer->order.n = 0;
 	answer->order.spelling = 0;
 	return kind;
+}
+
+static void
+answer_by_order(const struct lookup_base *base, uint32_t route,
+    const struct sight *sight, struct lookup_answer *answer)
+{
+	answer->route = route;
+	answer->ticket = sight->ticket;
+	answer->ticket_from = TICKET_FOUND;
+	answer->tempfail = false;
+	answer->trial_open = claimable(sight) < sight->set->n_members;
+	order_compute(sight->member, sight->input, sight->set->n_members,
+	    sight->ticket, &answer->order);
+	conclude(base->config->routes[route].when_all_deferred, answer);
 }
 
 enum lookup_kind
@@ -214,18 +200,12 @@ lookup_with_ticket(const struct lookup_base *base, uint32_t route,
     uint32_t ticket, uint64_t now_ms, struct lookup_answer *answer_r)
 {
 	const struct config_set *set = set_of(base, route);
-	struct order_input input[CONFIG_SET_HOSTS_MAX];
+	struct sight sight;
 
 	if (set == NULL)
 		return answer_without_hosts(LOOKUP_DNS, route, answer_r);
-	answer_r->route = route;
-	answer_r->ticket = ticket;
-	answer_r->ticket_from = TICKET_FOUND;
-	answer_r->tempfail = false;
-	gather(base, set, now_ms, input);
-	order_compute(&base->config->members[set->first_member], input,
-	    set->n_members, ticket, &answer_r->order);
-	conclude(base->config->routes[route].when_all_deferred, answer_r);
+	gather(base, set, ticket, now_ms, &sight);
+	answer_by_order(base, route, &sight, answer_r);
 	return answer_r->kind;
 }
 
@@ -266,22 +246,52 @@ find_ticket(const struct lookup_base *base, uint32_t set,
 	return TICKET_HASH;
 }
 
+/* The slot of the host that the answer begins with. */
+static uint32_t
+first_slot(const struct lookup_base *base, const struct config_set *set,
+    const struct lookup_answer *answer)
+{
+	uint32_t member = set->first_member + answer->order.member[0];
+
+	return base->host_slot[base->config->members[member].host];
+}
+
+/* Answers a question of the MTA's, which may begin or use a trial. */
+static void
+answer_question(const struct lookup_base *base, uint32_t route,
+    enum lookup_ticket from, uint64_t now_ms, struct sight *sight,
+    struct lookup_answer *answer)
+{
+	/* The ticket drawn last is another message's, which has had its chance
+	   to claim; the next question of this one may meet a newer ticket. */
+	if (base->claims && from != TICKET_LAST)
+		claim_asking(base, now_ms, sight);
+	answer_by_order(base, route, sight, answer);
+	answer->ticket_from = from;
+	if (base->claims && order_offers(&answer->order))
+		health_table_claim_used(base->table,
+		    first_slot(base, sight->set, answer), sight->set->key,
+		    sight->ticket, now_ms);
+}
+
 enum lookup_kind
 lookup_address(const struct lookup_base *base, const struct address *address,
     uint64_t now_ms, struct lookup_answer *answer_r)
 {
-	uint32_t route = lookup_route(base, address);
+	uint32_t route = lookup_route(base, address), ticket;
+	const struct config_set *set;
 	enum lookup_ticket from;
-	uint32_t set, ticket;
+	struct sight sight;
 
 	if (route == ROUTE_NONE)
 		return answer_without_hosts(LOOKUP_NOT_OURS, route, answer_r);
-	set = base->config->routes[route].set;
-	if (set == CONFIG_NO_SET)
+	set = set_of(base, route);
+	if (set == NULL)
 		return answer_without_hosts(LOOKUP_DNS, route, answer_r);
-	from = find_ticket(base, set, address, now_ms, &ticket);
-	(void)lookup_with_ticket(base, route, ticket, now_ms, answer_r);
-	answer_r->ticket_from = from;
+	from = find_ticket(
+	    base, base->config->routes[route].set, address, now_ms, &ticket);
+	gather(base, set, ticket, now_ms, &sight);
+	answer_question(base, route, from, now_ms, &sight, answer_r);
 	return answer_r->kind;
 }
 
@@ -297,30 +307,55 @@ lookup_recipient(const struct lookup_base *base, const char *text, size_t len,
 	return lookup_address(base, &address, now_ms, answer_r);
 }
 
-bool
-lookup_draw(const struct lookup_base *base, uint32_t route, uint64_t now_ms,
-    uint32_t *ticket_r)
+static bool
+draw(const struct lookup_base *base, uint32_t route, claim_fn *claim,
+    uint64_t now_ms, struct lookup_answer *answer_r)
 {
 	const struct config_set *set = set_of(base, route);
-	struct lookup_answer answer;
-	uint32_t slot, first;
+	struct sight sight;
+	uint32_t slot;
 
 	if (set == NULL || base->table == NULL)
 		return false;
 	slot = base->set_slot[base->config->routes[route].set];
 	if (slot == HEALTH_TABLE_NONE)
 		return false;
-	*ticket_r = health_table_draw(base->table, slot, now_ms);
-	if (lookup_with_ticket(base, route, *ticket_r, now_ms, &answer) !=
-	    LOOKUP_HOSTS)
+	gather(base, set, health_table_draw(base->table, slot, now_ms), now_ms,
+	    &sight);
+	claim_drawn(base, claim, now_ms, &sight);
+	answer_by_order(base, route, &sight, answer_r);
+	if (answer_r->kind != LOOKUP_HOSTS)
 		return true;
-	first =
-	    base->config->members[set->first_member + answer.order.member[0]]
-		.host;
-	if (base->host_slot[first] != HEALTH_TABLE_NONE)
-		health_table_count(
-		    base->table, base->host_slot[first], COUNTER_PICKED);
+	slot = first_slot(base, set, answer_r);
+	if (slot != HEALTH_TABLE_NONE)
+		health_table_count(base->table, slot, COUNTER_PICKED);
 	return true;
+}
+
+bool
+lookup_draw(const struct lookup_base *base, uint32_t route, uint64_t now_ms,
+    uint32_t *ticket_r)
+{
+	struct lookup_answer answer;
+
+	if (!draw(base, route, health_table_claim, now_ms, &answer))
+		return false;
+	*ticket_r = answer.ticket;
+	return true;
+}
+
+bool
+lookup_draw_trial(const struct lookup_base *base, uint32_t route,
+    uint64_t now_ms, uint32_t *ticket_r)
+{
+	struct lookup_answer answer;
+
+	(void)lookup_with_ticket(base, route, 0, now_ms, &answer);
+	if (!answer.trial_open ||
+	    !draw(base, route, health_table_claim_called, now_ms, &answer))
+		return false;
+	*ticket_r = answer.ticket;
+	return order_offers(&answer.order);
 }
 
 void

@@ -24,6 +24,9 @@
 /* How long the last drawn ticket of a set stands in for a missing one. */
 #define LOOKUP_STAND_IN_MS 1000
 
+/* How long a ticket has the claim on a host in trial. */
+#define LOOKUP_CLAIM_MS 30000
+
 /*
  * A configuration bound to a table: where each host and each set has its slot.
  * Immutable once made, but for unseen. Owns neither config nor table.
@@ -35,12 +38,13 @@ struct lookup_base {
 	uint32_t *host_slot;	    /* per config host; HEALTH_TABLE_NONE */
 	uint32_t *set_slot;	    /* per config set */
 	struct unseen *unseen;	    /* questions without a ticket */
+	bool claims;		    /* questions may claim a trial */
 };
 
 /*
  * Binds. add true (the worker's probe thread only): missing slots are made,
  * names that are new start unusable until they resolve; false: they stay
- * HEALTH_TABLE_NONE (tools).
+ * HEALTH_TABLE_NONE, and questions leave no trace (tools).
  * Returns: 0; -1 when the table has no room (err says so).
  * Owns: the caller, lookup_base_free.
  */
@@ -70,6 +74,8 @@ struct lookup_answer {
 	enum lookup_ticket ticket_from;
 	bool tempfail;	    /* all hosts are deferred and the route wants
 			       the milter to say 451 */
+	bool trial_open;    /* a ticket drawn now would claim a host in
+			       trial */
 	struct order order; /* valid for HOSTS and HOLD of a set */
 };
 
@@ -79,7 +85,12 @@ struct lookup_answer {
  * Units: now_ms is boot time.
  * when_all_deferred: try lists the deferred hosts; hold answers LOOKUP_HOLD;
  * tempfail lists them as try does (mail that is in the queue already) and sets
- * tempfail.
+ * tempfail. A ticket that has the claim on a host in trial is answered with
+ * that host first in its tier, and with LOOKUP_HOSTS, whatever the route wants.
+ * A question claims nothing, until the host's patience is over (view.due_ms):
+ * then one with the recipient's own ticket or its hash may, so that mail that
+ * meets no milter, or is tried again, ends a trial as well. A ticket that is
+ * drawn takes such a claim over.
  * Thread: any. Returns: answer_r->kind.
  */
 enum lookup_kind lookup_recipient(const struct lookup_base *base,
@@ -89,7 +100,8 @@ enum lookup_kind lookup_address(const struct lookup_base *base,
     const struct address *address, uint64_t now_ms,
     struct lookup_answer *answer_r) NH_ALL_NONNULL;
 
-/* As lookup_address, for a route and a ticket that are known already. */
+/* As lookup_address, for a route and a ticket that are known already; leaves no
+   trace. */
 enum lookup_kind lookup_with_ticket(const struct lookup_base *base,
     uint32_t route, uint32_t ticket, uint64_t now_ms,
     struct lookup_answer *answer_r) NH_ALL_NONNULL;
@@ -100,11 +112,22 @@ uint32_t lookup_route(const struct lookup_base *base,
 
 /*
  * Draws the next ticket of a route's set; the first host of the order counts
- * as picked.
+ * as picked. If a host of the first tier that counts is in trial and free, the
+ * ticket claims it for LOOKUP_CLAIM_MS; one host a ticket. A host in trial
+ * behind a tier with hosts that are up is listed there for every ticket, and
+ * needs no claim.
  * Returns: false when the route has no set (use_dns) or there is no table.
  */
 bool lookup_draw(const struct lookup_base *base, uint32_t route,
     uint64_t now_ms, uint32_t *ticket_r) NH_ALL_NONNULL;
+/*
+ * The same only if the ticket gets the claim on a host in trial: for a message
+ * that waits, and is asked to be tried when the ticket has been left for it.
+ * Until the MTA asks its question another draw takes the claim over.
+ * Returns: false when there is no such host.
+ */
+bool lookup_draw_trial(const struct lookup_base *base, uint32_t route,
+    uint64_t now_ms, uint32_t *ticket_r) NH_MUSTCHECK NH_ALL_NONNULL;
 /* Leaves the ticket for a recipient of that route. */
 void lookup_leave(const struct lookup_base *base, uint32_t route,
     const struct address *recipient, uint32_t ticket,

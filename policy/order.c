@@ -13,6 +13,15 @@
 #define FORCED_SPELLING 4
 
 /*
+ * A list with an offered host is a destination of its own at each trial: had
+ * all its hosts failed the time before, qmgr(8) would not try the same text
+ * again for minimal_backoff_time, and the trial would come to nothing. Clear of
+ * the spellings above; with them below SOCKETMAP_SPELLINGS.
+ */
+#define OFFERED_SPELLING  8
+#define OFFERED_SPELLINGS 128
+
+/*
  * How far from the golden section a stride is looked for. The sum of the
  * weights is at most 64 * 1000 * 8 and so has at most seven prime factors;
  * among 26 neighbours one is then coprime to it (Jacobsthal's function of
@@ -52,8 +61,11 @@ why_of(const struct order_input *input)
 		return ORDER_WHY_UNRESOLVED;
 	if (input->view.override == OVERRIDE_FORCED_UP)
 		return ORDER_WHY_FORCED;
-	return input->view.state == HEALTH_UP ? ORDER_WHY_UP
-					      : ORDER_WHY_DEFERRED;
+	if (input->view.state == HEALTH_UP)
+		return ORDER_WHY_UP;
+	if (input->view.state == HEALTH_DEFERRED)
+		return ORDER_WHY_DEFERRED;
+	return input->offered ? ORDER_WHY_OFFERED : ORDER_WHY_TRIAL;
 }
 
 static bool
@@ -69,6 +81,14 @@ append(struct order *order, const struct order_input *input, uint32_t member)
 	order->spelling += input[member].view.recoveries;
 	if (order->why[member] == ORDER_WHY_FORCED)
 		order->spelling += FORCED_SPELLING;
+}
+
+static void
+append_offered(struct order *order, const struct order_input *input,
+    uint32_t member, uint32_t ticket)
+{
+	append(order, input, member);
+	order->spelling += OFFERED_SPELLING + ticket % OFFERED_SPELLINGS;
 }
 
 static uint32_t
@@ -184,8 +204,9 @@ tier_add(struct tier *tier, const struct config_member *member,
 }
 
 /*
- * The tier that begins with the host first, which is up: the chosen one, those
- * behind it, and round to those before it.
+ * The tier of the host first, the first one to be listed: what is offered, then
+ * of those that are up the chosen one, those behind it, and round to those
+ * before it.
  * Returns: where the next tier begins.
  */
 static uint32_t
@@ -199,9 +220,14 @@ append_rotated(const struct config_member *members,
 	tier.n = tier.sum = 0;
 	tier.equal = true;
 	for (i = first; i < n && members[i].priority == members[first].priority;
-	     i++)
+	     i++) {
 		if (is_up(order->why[i]))
 			tier_add(&tier, &members[i], &input[i].view, i);
+		else if (order->why[i] == ORDER_WHY_OFFERED)
+			append_offered(order, input, i, ticket);
+	}
+	if (tier.n == 0)
+		return i;
 	at = choose(&tier, ticket);
 	for (uint32_t k = 0; k < tier.n; k++) {
 		append(order, input, tier.member[at]);
@@ -211,18 +237,26 @@ append_rotated(const struct config_member *members,
 	return i;
 }
 
+/*
+ * Silence costs a message the MTA's whole timeout, a refusal nothing. And the
+ * MTA keeps the list that a message began with: when another host is well again
+ * those that have begun would still wait for the silent one, one after another.
+ */
 static bool
-is_sooner(const struct health_view *a, const struct health_view *b)
+is_before(const struct health_view *a, const struct health_view *b)
 {
 	bool a_trial = a->state == HEALTH_TRIAL;
 	bool b_trial = b->state == HEALTH_TRIAL;
 
 	if (a_trial != b_trial)
 		return a_trial;
-	return !a_trial && a->due_ms < b->due_ms;
+	if (a_trial)
+		return false;
+	return a->silent != b->silent ? b->silent : a->due_ms < b->due_ms;
 }
 
-/* All deferred hosts, soonest due first; equal ones stay as in the set. */
+/* All deferred hosts: those in trial, those that answered, those that were
+   silent; soonest due first, and equal ones stay as in the set. */
 static void
 append_deferred(
     const struct order_input *input, uint32_t n, struct order *order)
@@ -230,10 +264,11 @@ append_deferred(
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = order->n;
 
-		if (order->why[i] != ORDER_WHY_DEFERRED)
+		if (order->why[i] != ORDER_WHY_DEFERRED &&
+		    order->why[i] != ORDER_WHY_TRIAL)
 			continue;
 		append(order, input, i);
-		for (; at > 0 && is_sooner(&input[i].view,
+		for (; at > 0 && is_before(&input[i].view,
 				     &input[order->member[at - 1]].view);
 		     at--)
 			order->member[at] = order->member[at - 1];
@@ -241,32 +276,97 @@ append_deferred(
 	}
 }
 
+/*
+ * The tiers behind the first one, from the host begin on, as in the file. Hosts
+ * in trial are among them: only what all before them refuse for now reaches
+ * them, and without another host behind them it would be deferred anyway.
+ */
+static void
+append_later(const struct order_input *input, uint32_t n, uint32_t begin,
+    struct order *order)
+{
+	for (uint32_t i = begin; i < n; i++)
+		if (is_up(order->why[i]) || order->why[i] == ORDER_WHY_TRIAL)
+			append(order, input, i);
+}
+
+/*
+ * Why each member is or is not listed. One host is offered, and none behind a
+ * tier that has hosts to try: there it needs no claim.
+ * Returns: the first one that is up or offered; n: none.
+ */
+static uint32_t
+judge(const struct config_member *members, const struct order_input *input,
+    uint32_t n, struct order *order)
+{
+	uint32_t first = n;
+	bool offered = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		enum order_why why = why_of(&input[i]);
+
+		if (why == ORDER_WHY_OFFERED) {
+			if (offered ||
+			    (first < n &&
+				members[i].priority != members[first].priority))
+				why = ORDER_WHY_TRIAL;
+			else
+				offered = true;
+		}
+		order->why[i] = (uint8_t)why;
+		if (first == n &&
+		    (is_up(order->why[i]) || why == ORDER_WHY_OFFERED))
+			first = i;
+	}
+	return first;
+}
+
 void
 order_compute(const struct config_member *members,
     const struct order_input *input, uint32_t n, uint32_t ticket,
     struct order *order_r)
 {
-	uint32_t first = n;
+	uint32_t first;
 
 	assert(n <= CONFIG_SET_HOSTS_MAX);
 	order_r->n = 0;
 	order_r->spelling = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		order_r->why[i] = (uint8_t)why_of(&input[i]);
-		if (first == n && is_up(order_r->why[i]))
-			first = i;
-	}
+	first = judge(members, input, n, order_r);
 	if (first < n) {
 		order_r->kind = ORDER_UP;
-		for (uint32_t i = append_rotated(
-			 members, input, n, first, ticket, order_r);
-		     i < n; i++)
-			if (is_up(order_r->why[i]))
-				append(order_r, input, i);
+		append_later(input, n,
+		    append_rotated(members, input, n, first, ticket, order_r),
+		    order_r);
 		return;
 	}
 	append_deferred(input, n, order_r);
 	order_r->kind = order_r->n > 0 ? ORDER_DEFERRED : ORDER_NONE;
+}
+
+uint32_t
+order_claimable(const struct config_member *members,
+    const struct order_input *input, uint32_t n)
+{
+	uint32_t up = n;
+
+	for (uint32_t i = 0; i < n; i++) {
+		enum order_why why = why_of(&input[i]);
+
+		if (up < n && members[i].priority != members[up].priority)
+			break;
+		if (why == ORDER_WHY_TRIAL && !input[i].taken)
+			return i;
+		if (up == n && is_up((uint8_t)why))
+			up = i;
+	}
+	return n;
+}
+
+bool
+order_offers(const struct order *order)
+{
+	return order->n > 0 &&
+	       order->why[order->member[0]] == ORDER_WHY_OFFERED;
 }
 
 const char *
@@ -280,9 +380,11 @@ order_why_text(enum order_why why)
 		[ORDER_WHY_DISABLED] = "disabled",
 		[ORDER_WHY_FAMILY] = "address family not in use",
 		[ORDER_WHY_UNRESOLVED] = "does not resolve",
+		[ORDER_WHY_TRIAL] = "in trial",
+		[ORDER_WHY_OFFERED] = "in trial, offered to this ticket",
 	};
 
 	_Static_assert(
-	    NELEM(texts) == ORDER_WHY_UNRESOLVED + 1, "a text for each reason");
+	    NELEM(texts) == ORDER_WHY_OFFERED + 1, "a text for each reason");
 	return texts[why];
 }

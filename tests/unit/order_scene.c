@@ -47,13 +47,15 @@ scene_from(struct scene *scene, const char *letters)
 			continue;
 		}
 		scene->member[n++].priority = priority;
-		if (strchr("dtF", *letters) != NULL) {
+		if (strchr("dtocF", *letters) != NULL) {
 			view->state = HEALTH_DEFERRED;
 			view->due_ms = 5000;
 		}
-		if (*letters == 't')
+		if (strchr("toc", *letters) != NULL)
 			view->state = HEALTH_TRIAL;
-		else if (*letters == 'F')
+		input->offered = *letters == 'o';
+		input->taken = strchr("oc", *letters) != NULL;
+		if (*letters == 'F')
 			view->override = OVERRIDE_FORCED_UP;
 		else if (*letters == 'D')
 			view->override = OVERRIDE_DRAIN;

@@ -37,7 +37,8 @@ uint32_t scene_random(uint32_t limit);
 void scene_of(struct scene *scene, uint32_t n);
 
 /*
- * A scene in letters, one host each: u up, d deferred, t trial, D drained,
+ * A scene in letters, one host each: u up, d deferred, t in trial, o in trial
+ * and offered to the ticket, c in trial and claimed by another one, D drained,
  * X disabled, F forced up though deferred, f wrong family, n unresolved name.
  * A blank begins the next tier.
  */

@@ -16,9 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policy/health_layout.h"
 #include "policy/health_table.h"
 
-#define SCRATCH_NOW_MS UINT64_C(5000000)
+#define SCRATCH_NOW_MS	   UINT64_C(5000000)
+#define SCRATCH_DUE_MAX_MS (UINT64_C(1000) * 3600 * 24 * 8)
+#define SCRATCH_MANY	   40 /* hosts and sets that scratch_leave_many leaves */
 
 /* For checks in inner loops: Check's own leave a mark in a file each time. */
 #define REQUIRE(ok, ...)                                                       \
@@ -130,7 +133,17 @@ scratch_detail(void)
 		    .due_ms = SCRATCH_NOW_MS + 15000,
 		    .recoveries = 200,
 		    .slow_step = 8,
-		    .silent = true },
+		    .silent = true,
+		    .successes = 7,
+		    .delivery_failures = 4,
+		    .delivery_successes = 5,
+		    .blind = true,
+		    .overruled = true,
+		    .flaps = 6,
+		    .unheard = 2,
+		    .stage = STAGE_MAIL,
+		    .fell_by = SOURCE_DELIVERY,
+		    .rose_by = SOURCE_PROBE },
 		.usable = true,
 		.last = { .outcome = OUTCOME_TEMPORARY,
 		    .stage = STAGE_GREETING,
@@ -146,11 +159,30 @@ scratch_detail(void)
 	return detail;
 }
 
+static inline void
+scratch_is_health(const struct health *health)
+{
+	struct health_detail some = scratch_detail();
+
+	ck_assert_uint_eq(
+	    health->delivery_failures, some.health.delivery_failures);
+	ck_assert_uint_eq(
+	    health->delivery_successes, some.health.delivery_successes);
+	ck_assert(health->blind && health->overruled);
+	ck_assert_uint_eq(health->flaps, some.health.flaps);
+	ck_assert_uint_eq(health->unheard, some.health.unheard);
+	ck_assert_uint_eq(health->stage, some.health.stage);
+	ck_assert_uint_eq(health->fell_by, some.health.fell_by);
+	ck_assert_uint_eq(health->rose_by, some.health.rose_by);
+}
+
 /* Is it what scratch_detail gave? */
 static inline void
 scratch_is_detail(const struct health_detail *detail)
 {
 	struct health_detail some = scratch_detail();
+
+	scratch_is_health(&detail->health);
 
 	ck_assert_int_eq(detail->health.state, some.health.state);
 	ck_assert_uint_eq(detail->health.failures, some.health.failures);
@@ -170,6 +202,173 @@ scratch_is_detail(const struct health_detail *detail)
 	ck_assert_str_eq(detail->last.text, some.last.text);
 	ck_assert_uint_eq(detail->last_seen_ms, some.last_seen_ms);
 	ck_assert_uint_eq(detail->latency_us, some.latency_us);
+}
+
+/* The n-th change of a host, every field with a value of its own. */
+static inline struct health_history
+scratch_change(uint32_t n)
+{
+	struct health_history change = { .at_ms = SCRATCH_NOW_MS + n,
+		.is_override = n % 4 == 3,
+		.from = (uint8_t)(n % 3),
+		.to = (uint8_t)((n + 1) % 3),
+		.blind = n % 2 == 1,
+		.backoff_ms = n * 10 + 1,
+		.count = n + 2,
+		.stage = (enum outcome_stage)(n % STAGE_COUNT),
+		.source = (enum outcome_source)(n % SOURCE_COUNT),
+		.code = (uint16_t)(400 + n % 100) };
+
+	(void)snprintf(change.text, sizeof(change.text), "change %u", n);
+	return change;
+}
+
+static inline bool
+scratch_is_change(const struct health_history *change, uint32_t n)
+{
+	struct health_history some = scratch_change(n);
+
+	return change->at_ms == some.at_ms &&
+	       change->is_override == some.is_override &&
+	       change->from == some.from && change->to == some.to &&
+	       change->blind == some.blind &&
+	       change->backoff_ms == some.backoff_ms &&
+	       change->count == some.count && change->stage == some.stage &&
+	       change->source == some.source && change->code == some.code &&
+	       memcmp(change->text, some.text, sizeof(some.text)) == 0;
+}
+
+/* Notes the changes first .. last - 1. */
+static inline void
+scratch_note(
+    struct health_table *table, uint32_t slot, uint32_t first, uint32_t last)
+{
+	for (uint32_t n = first; n < last; n++) {
+		struct health_history change = scratch_change(n);
+
+		health_table_note(table, slot, &change);
+	}
+}
+
+/* Wants the changes first .. last - 1 to be all that the history has. */
+static inline void
+scratch_has_changes(const struct health_table *table, uint32_t slot,
+    uint32_t first, uint32_t last)
+{
+	struct health_history list[HEALTH_HISTORY_MAX];
+	uint32_t n = health_table_history(table, slot, list);
+
+	REQUIRE(n == last - first, "%u changes, not %u", n, last - first);
+	for (uint32_t i = 0; i < n; i++)
+		REQUIRE(scratch_is_change(&list[i], last - 1 - i),
+		    "change %u: %s", i, list[i].text);
+}
+
+/* Where the file begins in memory, to play a writer that was killed. */
+static inline unsigned char *
+scratch_mapping(const struct health_table *table)
+{
+	struct health_table_header_info info;
+	struct hash_key key;
+	uint32_t n;
+	unsigned char *tickets =
+	    (unsigned char *)health_table_tickets(table, &n, &key);
+
+	health_table_header(table, &info);
+	return tickets + n * sizeof(struct ticket_slot) +
+	       info.hosts_max * sizeof(struct layout_history) - info.bytes;
+}
+
+/* Leaves a table with deferred hosts, overrides, cursors; then closed. */
+static inline void
+scratch_leave_many(struct scratch *scratch)
+{
+	struct health_table *table =
+	    scratch_open(scratch, HEALTH_TABLE_CREATED);
+	struct health_detail detail = scratch_detail();
+	struct health_override_info info = { .kind = OVERRIDE_DRAIN,
+		.reason = "new disks" };
+	uint32_t slot;
+
+	for (unsigned i = 0; i < SCRATCH_MANY; i++) {
+		slot = scratch_add(table, i);
+		if (i % 2 == 0)
+			health_table_write(table, slot, &detail);
+		if (i % 3 == 0)
+			health_table_set_override(table, slot, &info);
+		(void)health_table_add_set(table, hash_mix(i));
+		scratch_note(table, slot, 0, i);
+	}
+	health_table_close(&table);
+}
+
+/* Some may be missing; none is invented. */
+static inline void
+scratch_history_must_be_sane(const struct health_table *table, uint32_t slot)
+{
+	struct health_history list[HEALTH_HISTORY_MAX];
+	uint32_t n = health_table_history(table, slot, list);
+
+	REQUIRE(n <= HEALTH_HISTORY_MAX, "slot %u: %u changes", slot, n);
+	for (uint32_t i = 0; i < n; i++)
+		REQUIRE(scratch_is_change(&list[i],
+			    (uint32_t)(list[i].at_ms - SCRATCH_NOW_MS)),
+		    "slot %u: change %u", slot, i);
+}
+
+static inline void
+scratch_host_must_be_sane(struct health_table *table, uint32_t slot)
+{
+	struct health_view view;
+	struct health_detail detail;
+	struct health_override_info info;
+	struct host host;
+
+	scratch_history_must_be_sane(table, slot);
+	if (health_table_host(table, slot, &host) == -1)
+		return;
+	health_table_view(table, slot, SCRATCH_NOW_MS, &view);
+	health_table_read(table, slot, &detail);
+	health_table_get_override(table, slot, &info);
+	REQUIRE(view.state <= HEALTH_TRIAL && view.slow_step <= 8 &&
+		    view.due_ms <= SCRATCH_NOW_MS + SCRATCH_DUE_MAX_MS,
+	    "slot %u: view", slot);
+	REQUIRE(detail.health.state == view.state &&
+		    detail.health.due_ms == view.due_ms &&
+		    detail.last.outcome < OUTCOME_COUNT &&
+		    detail.last.stage < STAGE_COUNT &&
+		    detail.last.source < SOURCE_COUNT &&
+		    strlen(detail.last.text) < OUTCOME_TEXT_MAX,
+	    "slot %u: detail", slot);
+	REQUIRE(info.kind <= OVERRIDE_FORCED_UP &&
+		    strlen(info.reason) < HEALTH_TABLE_REASON_MAX,
+	    "slot %u: override", slot);
+	REQUIRE(health_table_find_host(table, &host) == slot,
+	    "slot %u: not found", slot);
+}
+
+/* Whatever was kept can be used: all hosts and sets, old and new ones. */
+static inline void
+scratch_must_be_sane(struct health_table *table)
+{
+	struct health_table_header_info info;
+	uint32_t slot, set, ticket;
+
+	health_table_header(table, &info);
+	REQUIRE(info.hosts_used <= info.hosts_max && info.hosts_max <= 96 &&
+		    info.sets_used <= info.sets_max && info.sets_max <= 96,
+	    "counts");
+	for (slot = 0; slot < info.hosts_max; slot++)
+		scratch_host_must_be_sane(table, slot);
+	for (unsigned i = 0; i < SCRATCH_MANY; i++) {
+		slot = scratch_add(table, i);
+		REQUIRE(slot < info.hosts_max, "no room for host %u", i);
+		scratch_host_must_be_sane(table, slot);
+		set = health_table_add_set(table, hash_mix(i));
+		REQUIRE(set < info.sets_max, "no room for set %u", i);
+		ticket = health_table_draw(table, set, SCRATCH_NOW_MS);
+		REQUIRE(health_table_cursor(table, set) == ticket + 1, "draw");
+	}
 }
 
 /* A whole file. Owns: the caller, free(). */

@@ -147,11 +147,59 @@ START_TEST(text_shows_state_times_and_reason)
 	SAYS("3 hosts: 2 up, 1 deferred\n");
 	SAYS("\n192.168.1.10:25    deferred  -");
 	SAYS("in 30 s"); /* the next probe, before the end of the back-off */
-	SAYS("431 Mail system full (greeting, probe)\n");
+	SAYS("431 Mail system full (greeting, probe, 3 in a row)\n");
 	SAYS("\n3 routes\n");
 	SAYS("192.168.1.10:25 then 192.168.1.20:2525\n");
 	SAYS("[::1]:25, 192.168.1.10:25\n");
 	SAYS("the MTA's own MX lookup\n");
+}
+END_TEST
+
+/* A host that probes find well, and deliveries do not. */
+static void
+make_blind(enum health_state state)
+{
+	struct health_detail detail;
+
+	defer_first("452 4.3.1 Out of disk space");
+	health_table_read(table, first, &detail);
+	detail.health.state = state;
+	detail.health.failures = 0;
+	detail.health.delivery_failures = 2;
+	detail.health.blind = true;
+	detail.last.stage = STAGE_END_OF_DATA;
+	detail.last.source = SOURCE_DELIVERY;
+	health_table_write(table, first, &detail);
+}
+
+START_TEST(failures_are_those_of_the_source_of_the_last_words)
+{
+	json_t *root, *host;
+
+	make_blind(HEALTH_DEFERRED);
+	root = ctl_status_json(&ctl);
+	host = json_host(root, 0);
+	ck_assert_int_eq(
+	    json_integer_value(json_object_get(host, "failures")), 2);
+	json_decref(host);
+	json_decref(root);
+	status_text();
+	SAYS("  2         1 ");
+	SAYS(" space (end-of-data, delivery, 2 in a row)\n");
+}
+END_TEST
+
+START_TEST(the_next_try_of_what_no_probe_sees_is_a_message)
+{
+	make_blind(HEALTH_DEFERRED);
+	status_text();
+	SAYS("  in 40 s  "); /* the end of the back-off */
+	ctl.now_ms += 40000;
+	status_text();
+	SAYS("  now  "); /* the next probe */
+	make_blind(HEALTH_TRIAL);
+	status_text();
+	SAYS("  a message  ");
 }
 END_TEST
 
@@ -319,6 +367,9 @@ add_status_tests(Suite *s)
 	tcase_add_test(
 	    status, a_writer_is_alive_only_with_a_process_and_a_fresh_sign);
 	tcase_add_test(status, text_shows_state_times_and_reason);
+	tcase_add_test(
+	    status, failures_are_those_of_the_source_of_the_last_words);
+	tcase_add_test(status, the_next_try_of_what_no_probe_sees_is_a_message);
 	tcase_add_test(status, text_says_that_the_daemon_is_down);
 	tcase_add_test(status, text_shows_overrides_and_routes_without_a_host);
 	tcase_add_test(status,

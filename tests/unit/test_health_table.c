@@ -283,16 +283,7 @@ END_TEST
 static struct layout_host *
 bytes_of(void)
 {
-	static struct layout_host *host;
-	struct hash_key key;
-	uint32_t n;
-	char *end = (char *)health_table_tickets(table, &n, &key);
-	struct health_table_header_info info;
-
-	health_table_header(table, &info);
-	host = (void *)(end + n * sizeof(struct ticket_slot) - info.bytes +
-			sizeof(struct layout_header));
-	return host;
+	return (void *)(scratch_mapping(table) + sizeof(struct layout_header));
 }
 
 START_TEST(a_killed_override_writer_leaves_the_old_override)

@@ -35,6 +35,30 @@ reopen(enum health_table_opened expected)
 	table = scratch_open(&scratch, expected);
 }
 
+/* The bytes, to play a writer that was killed. */
+struct bytes {
+	struct layout_header *header;
+	struct layout_host *hosts;
+	struct layout_set *sets;
+	uint32_t *host_index, *set_index;
+	struct layout_history *history;
+};
+
+static struct bytes
+bytes_of(void)
+{
+	unsigned char *base = scratch_mapping(table);
+	struct bytes bytes;
+
+	bytes.header = (void *)base;
+	bytes.hosts = (void *)(base + bytes.header->hosts_at);
+	bytes.sets = (void *)(base + bytes.header->sets_at);
+	bytes.host_index = (void *)(base + bytes.header->host_index_at);
+	bytes.set_index = (void *)(base + bytes.header->set_index_at);
+	bytes.history = (void *)(base + bytes.header->history_at);
+	return bytes;
+}
+
 /* Two hosts with all that can be kept, two sets. */
 static void
 fill(void)
@@ -51,6 +75,8 @@ fill(void)
 	info.until_ms = SCRATCH_NOW_MS + 1000;
 	health_table_set_override(table, 1, &info);
 	health_table_count(table, 0, COUNTER_PICKED);
+	scratch_note(table, 0, 0, 20);
+	scratch_note(table, 1, 90, 93);
 	ck_assert_uint_eq(health_table_add_set(table, 1), 0);
 	ck_assert_uint_eq(health_table_add_set(table, 2), 1);
 	for (int i = 0; i < 70000; i++)
@@ -81,6 +107,8 @@ must_be_filled(bool times)
 	ck_assert_int_eq(info.kind, times ? OVERRIDE_DRAIN : OVERRIDE_NONE);
 	ck_assert_uint_eq(info.until_ms, times ? SCRATCH_NOW_MS + 1000 : 0);
 	ck_assert_uint_eq(health_table_counter(table, 0, COUNTER_PICKED), 1);
+	scratch_has_changes(table, 0, times ? 4 : 20, 20);
+	scratch_has_changes(table, 1, times ? 90 : 93, 93);
 	ck_assert_uint_eq(health_table_find_set(table, 2), 1);
 	ck_assert_uint_eq(
 	    health_table_cursor(table, 1), (hash_mix(2) & 0xffff) + 70000);
@@ -136,6 +164,27 @@ START_TEST(growing_keeps_everything_and_tells_the_old_handles)
 	health_table_close(&old);
 	reopen(HEALTH_TABLE_ATTACHED);
 	must_be_filled(true);
+}
+END_TEST
+
+/* The word of a claim, whatever it holds: it is no less true in the new file
+   and means nothing after a reboot. */
+START_TEST(a_claim_goes_along_when_a_table_grows)
+{
+	const uint64_t claim = (SCRATCH_NOW_MS + 30000) << 16 | 0x1234;
+	size_t at = offsetof(struct layout_host, counters) - sizeof(claim);
+	uint64_t word;
+
+	fill();
+	memcpy((char *)bytes_of().hosts + at, &claim, sizeof(claim));
+	scratch.size.hosts = 200;
+	reopen(HEALTH_TABLE_GROWN);
+	memcpy(&word, (char *)bytes_of().hosts + at, sizeof(word));
+	ck_assert_uint_eq(word, claim);
+	scratch.birth.boot_id[0] ^= 1;
+	reopen(HEALTH_TABLE_REBOOTED);
+	memcpy(&word, (char *)bytes_of().hosts + at, sizeof(word));
+	ck_assert_uint_eq(word, 0);
 }
 END_TEST
 
@@ -197,34 +246,6 @@ START_TEST(after_a_reboot_times_are_void_and_the_rest_is_kept)
 }
 END_TEST
 
-/* The bytes, to play a writer that was killed. */
-struct bytes {
-	struct layout_header *header;
-	struct layout_host *hosts;
-	struct layout_set *sets;
-	uint32_t *host_index, *set_index;
-};
-
-static struct bytes
-bytes_of(void)
-{
-	struct hash_key key;
-	struct health_table_header_info info;
-	uint32_t n;
-	char *end = (char *)health_table_tickets(table, &n, &key);
-	char *base;
-	struct bytes bytes;
-
-	health_table_header(table, &info);
-	base = end + n * sizeof(struct ticket_slot) - info.bytes;
-	bytes.header = (void *)base;
-	bytes.hosts = (void *)(base + bytes.header->hosts_at);
-	bytes.sets = (void *)(base + bytes.header->sets_at);
-	bytes.host_index = (void *)(base + bytes.header->host_index_at);
-	bytes.set_index = (void *)(base + bytes.header->set_index_at);
-	return bytes;
-}
-
 static void
 forget(uint32_t *index, uint32_t n, uint32_t slot)
 {
@@ -266,11 +287,19 @@ START_TEST(a_host_that_was_filled_but_not_marked_used_is_not_there)
 	bytes = bytes_of();
 	memset(&bytes.hosts[2], 0xa5, sizeof(bytes.hosts[2]));
 	bytes.hosts[2].used = 0;
+	/* With the history of another host, which validates. */
+	bytes.history[2] = bytes.history[0];
 	reopen(HEALTH_TABLE_ATTACHED);
 	must_be_filled(true);
 	ck_assert_uint_eq(scratch_add(table, 2), 2);
+	scratch_has_changes(table, 2, 0, 0);
+	for (size_t i = 0; i < LAYOUT_HISTORY; i++)
+		ck_assert_uint_eq(
+		    bytes_of().history[2].changes[i][LAYOUT_CHANGE_WORDS - 1],
+		    0);
 	reopen(HEALTH_TABLE_ATTACHED);
 	ck_assert_uint_eq(scratch_add(table, 2), 2);
+	scratch_has_changes(table, 2, 0, 0);
 }
 END_TEST
 
@@ -353,6 +382,7 @@ lives_suite(void)
 	tcase_add_loop_test(all,
 	    growing_keeps_everything_and_tells_the_old_handles, 0,
 	    (int)NELEM(sizes));
+	tcase_add_test(all, a_claim_goes_along_when_a_table_grows);
 	tcase_add_test(
 	    all, growing_for_one_thing_keeps_the_room_that_others_use);
 	tcase_add_test(all, less_wanted_than_there_is_changes_nothing);

@@ -122,6 +122,23 @@ START_TEST(deferred_hosts_come_soonest_due_first)
 }
 END_TEST
 
+START_TEST(a_silent_host_stands_behind_those_that_answered)
+{
+	static const uint64_t due[] = { 100, 300, 200, 400, 50 };
+	struct scene scene;
+	struct order order;
+
+	scene_from(&scene, "dd dd t");
+	for (uint32_t i = 0; i < scene.n; i++) {
+		scene.input[i].view.due_ms = due[i];
+		scene.input[i].view.silent = i != 1 && i != 3;
+	}
+	scene_compute(&scene, 0, &order);
+	ck_assert_int_eq(order.kind, ORDER_DEFERRED);
+	ck_assert_str_eq(scene_list(&scene, 0), "EBDAC");
+}
+END_TEST
+
 START_TEST(what_is_unusable_stays_out_even_when_forced_up)
 {
 	struct scene scene;
@@ -140,17 +157,18 @@ END_TEST
 START_TEST(every_member_has_its_reason)
 {
 	static const enum order_why wanted[] = { ORDER_WHY_UP, ORDER_WHY_FORCED,
-		ORDER_WHY_DEFERRED, ORDER_WHY_DEFERRED, ORDER_WHY_DRAIN,
-		ORDER_WHY_DISABLED, ORDER_WHY_FAMILY, ORDER_WHY_UNRESOLVED };
+		ORDER_WHY_DEFERRED, ORDER_WHY_TRIAL, ORDER_WHY_DRAIN,
+		ORDER_WHY_DISABLED, ORDER_WHY_FAMILY, ORDER_WHY_UNRESOLVED,
+		ORDER_WHY_OFFERED };
 	struct scene scene;
 	struct order order;
 
-	scene_from(&scene, "uFdtDXfn");
+	scene_from(&scene, "uFdtDXfno");
 	scene_compute(&scene, 3, &order);
 	for (uint32_t i = 0; i < scene.n; i++)
 		ck_assert_int_eq(order.why[i], wanted[i]);
 	ck_assert_str_eq(order_why_text(ORDER_WHY_DEFERRED), "deferred");
-	for (int a = 0; a <= ORDER_WHY_UNRESOLVED; a++)
+	for (int a = 0; a <= ORDER_WHY_OFFERED; a++)
 		for (int b = 0; b < a; b++)
 			ck_assert_str_ne(order_why_text((enum order_why)a),
 			    order_why_text((enum order_why)b));
@@ -161,7 +179,7 @@ END_TEST
 static void
 random_scene(struct scene *scene)
 {
-	static const char letters[] = "uuuddtDXFfn";
+	static const char letters[] = "uuuddtcDXFfn";
 	uint32_t kinds = 1 + scene_random(sizeof(letters) - 1);
 	char text[2 * MAX];
 	uint32_t at = 0;
@@ -185,6 +203,19 @@ random_scene(struct scene *scene)
 	}
 }
 
+/* In trial, and behind the tier with the first host that is up? */
+static bool
+is_backup_in_trial(
+    const struct scene *scene, const struct order *order, uint32_t at)
+{
+	uint32_t first = 0;
+
+	while (first < scene->n && order->why[first] > ORDER_WHY_FORCED)
+		first++;
+	return first < scene->n && order->why[at] == ORDER_WHY_TRIAL &&
+	       scene->member[at].priority > scene->member[first].priority;
+}
+
 static void
 check_listed(const struct scene *scene, const struct order *order)
 {
@@ -199,9 +230,11 @@ check_listed(const struct scene *scene, const struct order *order)
 		seen |= (uint64_t)1 << at;
 		spelling += scene->input[at].view.recoveries;
 		spelling += why == ORDER_WHY_FORCED ? 4 : 0;
-		REQUIRE(order->kind == ORDER_DEFERRED
-			    ? why == ORDER_WHY_DEFERRED
-			    : why <= ORDER_WHY_FORCED,
+		REQUIRE(
+		    order->kind == ORDER_DEFERRED
+			? why == ORDER_WHY_DEFERRED || why == ORDER_WHY_TRIAL
+			: why <= ORDER_WHY_FORCED ||
+			      is_backup_in_trial(scene, order, at),
 		    "host %u is listed: %s", at, order_why_text(why));
 		REQUIRE(order->kind == ORDER_DEFERRED || k == 0 ||
 			    scene->member[order->member[k - 1]].priority <=
@@ -219,17 +252,20 @@ START_TEST(no_deferred_host_is_listed_while_one_is_up_in_any_state)
 
 	scene_random_state = 20261121 + (uint32_t)_i;
 	for (int round = 0; round < 10000; round++) {
-		uint32_t up = 0, deferred = 0;
+		uint32_t up = 0, deferred = 0, backups = 0;
 		enum order_kind wanted;
 
 		random_scene(&scene);
 		scene_compute(&scene, scene_random(UINT32_MAX), &order);
 		for (uint32_t i = 0; i < scene.n; i++) {
 			up += order.why[i] <= ORDER_WHY_FORCED;
-			deferred += order.why[i] == ORDER_WHY_DEFERRED;
+			deferred += order.why[i] == ORDER_WHY_DEFERRED ||
+				    order.why[i] == ORDER_WHY_TRIAL;
+			backups += is_backup_in_trial(&scene, &order, i);
 		}
-		REQUIRE(order.n == (up > 0 ? up : deferred),
-		    "%u up, %u deferred, %u listed", up, deferred, order.n);
+		REQUIRE(order.n == (up > 0 ? up + backups : deferred),
+		    "%u up, %u in trial behind them, %u deferred, %u listed",
+		    up, backups, deferred, order.n);
 		wanted = deferred > 0 ? ORDER_DEFERRED : ORDER_NONE;
 		if (up > 0)
 			wanted = ORDER_UP;
@@ -256,6 +292,14 @@ START_TEST(only_a_listed_hosts_recovery_changes_the_spelling)
 	scene.input[2].view.recoveries++;
 	scene_compute(&scene, 1, &after);
 	ck_assert_uint_eq(after.spelling, before.spelling + 2);
+	scene_from(&scene, "ut t");
+	scene_compute(&scene, 0, &before);
+	scene.input[1].view.recoveries++;
+	scene_compute(&scene, 0, &after);
+	ck_assert_uint_eq(after.spelling, before.spelling);
+	scene.input[2].view.recoveries++;
+	scene_compute(&scene, 0, &after);
+	ck_assert_uint_eq(after.spelling, before.spelling + 1);
 }
 END_TEST
 
@@ -284,6 +328,7 @@ order_lists_suite(void)
 	tcase_add_loop_test(
 	    lists, a_scene_gives_the_lists_of_the_table, 0, (int)NELEM(scenes));
 	tcase_add_test(lists, deferred_hosts_come_soonest_due_first);
+	tcase_add_test(lists, a_silent_host_stands_behind_those_that_answered);
 	tcase_add_test(lists, what_is_unusable_stays_out_even_when_forced_up);
 	tcase_add_test(lists, every_member_has_its_reason);
 	tcase_add_loop_test(

@@ -103,6 +103,12 @@ make_detail(uint32_t n, struct health_detail *detail_r)
 	detail_r->health.due_ms = n;
 	detail_r->health.recoveries = (uint8_t)n;
 	detail_r->health.silent = n % 3 == 0;
+	detail_r->health.delivery_failures = n;
+	detail_r->health.delivery_successes = n;
+	detail_r->health.blind = n % 7 == 0;
+	detail_r->health.flaps = (uint8_t)n;
+	detail_r->health.stage = (uint8_t)(n % STAGE_COUNT);
+	detail_r->health.rose_by = (uint8_t)(n % SOURCE_COUNT);
 	detail_r->usable = n % 5 != 0;
 	detail_r->last.code = (uint16_t)n;
 	detail_r->last.latency_us = n;
@@ -125,6 +131,14 @@ detail_is_whole(const struct health_detail *detail)
 	       detail->health.due_ms == whole.health.due_ms &&
 	       detail->health.recoveries == whole.health.recoveries &&
 	       detail->health.silent == whole.health.silent &&
+	       detail->health.delivery_failures ==
+		   whole.health.delivery_failures &&
+	       detail->health.delivery_successes ==
+		   whole.health.delivery_successes &&
+	       detail->health.blind == whole.health.blind &&
+	       detail->health.flaps == whole.health.flaps &&
+	       detail->health.stage == whole.health.stage &&
+	       detail->health.rose_by == whole.health.rose_by &&
 	       detail->usable == whole.usable &&
 	       detail->last.code == whole.last.code &&
 	       detail->last.latency_us == whole.last.latency_us &&
@@ -410,6 +424,7 @@ work(struct witness *witness, struct health_table *table)
 			witness->doubled++;
 		make_detail(n % 1000000, &detail);
 		health_table_write(table, n % HOSTS, &detail);
+		scratch_note(table, n % HOSTS, n, n + 1);
 		health_table_set_override(table, n % HOSTS, &info);
 		address = recipient_of(n % RECIPIENTS);
 		ticket_leave(table, 1, &address, n % RECIPIENTS * 1000, n);
@@ -496,8 +511,9 @@ judge_after_death(struct witness *witness, unsigned life)
 	struct health_table_header_info info;
 	struct health_detail detail;
 	struct health_view view;
+	struct health_history list[HEALTH_HISTORY_MAX];
 	struct host host;
-	uint32_t ticket;
+	uint32_t ticket, n;
 
 	health_table_header(table, &info);
 	for (uint32_t i = 0; i < info.hosts_used; i++)
@@ -511,6 +527,11 @@ judge_after_death(struct witness *witness, unsigned life)
 		    "life %u: detail %u", life, i);
 		REQUIRE(view.due_ms == detail.health.due_ms, "life %u: word %u",
 		    life, i);
+		n = health_table_history(table, i, list);
+		while (n-- > 0)
+			REQUIRE(scratch_is_change(&list[n],
+				    (uint32_t)(list[n].at_ms - SCRATCH_NOW_MS)),
+			    "life %u: history of %u", life, i);
 	}
 	for (uint32_t i = 0; i < RECIPIENTS; i++) {
 		struct address address = recipient_of(i);

@@ -28,6 +28,9 @@ static const char configuration[] =
     "    hosts = ( { host = \"127.0.0.3\"; } ); },\n"
     "  { domain = \"h.test\"; when_all_deferred = \"hold\";\n"
     "    hosts = ( { host = \"127.0.0.4\"; } ); },\n"
+    "  { domain = \"l.test\"; hosts = ( { host = \"127.0.0.5\"; },\n"
+    "    { host = \"127.0.0.6\"; },\n"
+    "    { host = \"127.0.0.7\"; priority = 10; } ); },\n"
     "  { domain = \"d.test\"; use_dns = true; } );\n";
 
 static char folder[] = "/tmp/test_transaction.XXXXXX";
@@ -95,7 +98,7 @@ take(const char *recipient)
 }
 
 static void
-defer(const char *text)
+set_state(const char *text, enum health_state state)
 {
 	struct health_detail detail;
 	struct host host;
@@ -105,9 +108,15 @@ defer(const char *text)
 	slot = health_table_find_host(table, &host);
 	ck_assert_uint_ne(slot, HEALTH_TABLE_NONE);
 	health_table_read(table, slot, &detail);
-	detail.health.state = HEALTH_DEFERRED;
+	detail.health.state = state;
 	detail.health.due_ms = NOW + 10000;
 	health_table_write(table, slot, &detail);
+}
+
+static void
+defer(const char *text)
+{
+	set_state(text, HEALTH_DEFERRED);
 }
 
 static uint32_t
@@ -216,6 +225,83 @@ START_TEST(the_line_tells_hold_and_dns_and_all_deferred)
 }
 END_TEST
 
+/* "DOMAIN: ticket N: REST", whatever N is. */
+static void
+check_line(size_t at, const char *domain, const char *rest)
+{
+	char start[64];
+	size_t len =
+	    (size_t)snprintf(start, sizeof(start), "%s: ticket ", domain);
+
+	ck_assert_uint_lt(at, n_lines);
+	ck_assert_msg(strncmp(lines[at], start, len) == 0, "%s", lines[at]);
+	len += strspn(lines[at] + len, "0123456789");
+	ck_assert_msg(strncmp(lines[at] + len, ": ", 2) == 0, "%s", lines[at]);
+	ck_assert_str_eq(lines[at] + len + 2, rest);
+}
+
+static void
+send_to(const char *recipient)
+{
+	take(recipient);
+	transaction_decide(&transaction, base, NOW, keep_line, NULL);
+	transaction_reset(&transaction);
+}
+
+START_TEST(the_line_marks_the_trial_of_a_host)
+{
+	set_state("127.0.0.1", HEALTH_TRIAL);
+	set_state("127.0.0.4", HEALTH_TRIAL);
+	send_to("<x@a.test>");
+	send_to("<y@a.test>");
+	send_to("<x@h.test>");
+	send_to("<y@h.test>");
+	check_line(0, "a.test",
+	    "trial of [127.0.0.1]:25, then [127.0.0.2]:25 (1 recipient)");
+	check_line(1, "a.test", "[127.0.0.2]:25 (1 recipient)");
+	check_line(2, "h.test", "trial of [127.0.0.4]:25 (1 recipient)");
+	check_line(3, "h.test", "held, no host may be tried now (1 recipient)");
+	ck_assert_uint_eq(n_lines, 4);
+}
+END_TEST
+
+START_TEST(only_the_first_comma_of_a_trials_line_is_one)
+{
+	set_state("127.0.0.6", HEALTH_TRIAL);
+	send_to("<x@l.test>");
+	send_to("<y@l.test>");
+	check_line(0, "l.test",
+	    "trial of [127.0.0.6]:25, then [127.0.0.5]:25 then "
+	    "[127.0.0.7]:25 (1 recipient)");
+	check_line(
+	    1, "l.test", "[127.0.0.5]:25 then [127.0.0.7]:25 (1 recipient)");
+}
+END_TEST
+
+START_TEST(a_route_that_says_tempfail_takes_one_message_for_a_trial)
+{
+	struct transaction other = { 0 };
+
+	defer("127.0.0.3");
+	ck_assert_int_eq(
+	    transaction_rcpt(&transaction, base, "<x@t.test>", NOW),
+	    TRANSACTION_TEMPFAIL);
+	set_state("127.0.0.3", HEALTH_TRIAL);
+	take("<x@t.test>");
+	/* Taken is not claimed: the message may never come. */
+	ck_assert_int_eq(transaction_rcpt(&other, base, "<y@t.test>", NOW),
+	    TRANSACTION_TAKEN);
+	transaction_decide(&transaction, base, NOW, keep_line, NULL);
+	check_line(0, "t.test", "trial of [127.0.0.3]:25 (1 recipient)");
+	ck_assert_int_eq(transaction_rcpt(&other, base, "<z@t.test>", NOW),
+	    TRANSACTION_TEMPFAIL);
+	ck_assert_int_eq(
+	    transaction_rcpt(&other, base, "<z@t.test>", NOW + LOOKUP_CLAIM_MS),
+	    TRANSACTION_TAKEN);
+	transaction_reset(&other);
+}
+END_TEST
+
 START_TEST(a_reset_transaction_starts_empty)
 {
 	take("<x@a.test>");
@@ -238,6 +324,10 @@ main(void)
 	tcase_add_test(tcase, what_is_not_routed_gets_no_ticket_and_no_line);
 	tcase_add_test(tcase, tempfail_is_said_only_while_no_host_is_up);
 	tcase_add_test(tcase, the_line_tells_hold_and_dns_and_all_deferred);
+	tcase_add_test(tcase, the_line_marks_the_trial_of_a_host);
+	tcase_add_test(tcase, only_the_first_comma_of_a_trials_line_is_one);
+	tcase_add_test(
+	    tcase, a_route_that_says_tempfail_takes_one_message_for_a_trial);
 	tcase_add_test(tcase, a_reset_transaction_starts_empty);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
