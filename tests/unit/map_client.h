@@ -88,15 +88,12 @@ make_listener(bool inet)
 static inline void
 start_on(bool inet, const struct socketmap_limits *limits)
 {
-	char path[SCRATCH_PATH_MAX];
 	struct config *config;
-	struct config_log log = { CONFIG_LOG_FILE, CONFIG_LOG_DEBUG, path };
 	struct err err = { "" };
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	scratch_begin();
-	(void)scratch_path("log", path);
-	ck_assert_int_eq(log_open(&log, &err), 0);
+	scratch_open_log(CONFIG_LOG_DEBUG);
 	config = scratch_config(ROUTES("192.168.1.10"));
 	if (snapshot_adopt(config, &err) == -1)
 		ck_abort_msg("%s", err.text);

@@ -9,7 +9,6 @@
 #define NH_TESTS_UNIT_PROBER_SCENE_H
 
 #include <check.h>
-#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +16,11 @@
 #include "milter/clock.h"
 #include "milter/log.h"
 #include "milter/prober_parts.h"
+#include "tests/unit/loop_scene.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/smtp_script.h"
 
-#define WAIT_MS	   5000 /* for what must come: then the test fails */
+#define WAIT_MS	   20000 /* for what must come: then the test fails */
 #define CONFIG_MAX 65536
 #define QUICK                                                                  \
 	"probe = { level = \"mail\"; interval = %s; timeout = 0.3; "           \
@@ -63,13 +63,8 @@ adopt(const char *interval, const struct script_server *servers, size_t n)
 static inline void
 begin(enum config_log_level level)
 {
-	char path[SCRATCH_PATH_MAX];
-	struct config_log log = { CONFIG_LOG_FILE, level, path };
-	struct err err;
-
 	scratch_begin();
-	(void)scratch_path("log", path);
-	ck_assert_int_eq(log_open(&log, &err), 0);
+	scratch_open_log(level);
 	base = event_base_new();
 }
 
@@ -102,34 +97,13 @@ end(void)
 static inline int
 count_logged(const char *pattern)
 {
-	char *log = scratch_read("log"), *rest = log, *line;
-	regex_t regex;
-	int n = 0;
-
-	ck_assert_int_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
-	while ((line = strsep(&rest, "\n")) != NULL)
-		n += regexec(&regex, line, 0, NULL, 0) == 0;
-	regfree(&regex);
-	free(log);
-	return n;
+	return scratch_count("log", pattern);
 }
 
-static inline void
-on_moment(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	(void)arg;
-}
-
-/* Lets the loop run for a moment, or until something has happened. */
 static inline void
 turn(void)
 {
-	const struct timeval moment = { 0, 5000 };
-
-	(void)event_base_once(base, -1, EV_TIMEOUT, on_moment, NULL, &moment);
-	(void)event_base_loop(base, EVLOOP_ONCE);
+	loop_turn(base);
 }
 
 static inline void
@@ -150,10 +124,7 @@ wait_logged(const char *pattern)
 static inline void
 run_for(uint64_t ms)
 {
-	uint64_t end_ms = clock_boot_ms() + ms;
-
-	while (clock_boot_ms() < end_ms)
-		turn();
+	loop_for(base, ms);
 }
 
 static inline struct health_detail

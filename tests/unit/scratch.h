@@ -10,11 +10,13 @@
 
 #include <check.h>
 #include <ftw.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "milter/log.h"
 #include "policy/config.h"
 
 #define SCRATCH_PATH_MAX 100 /* fits a unix socket's address */
@@ -83,6 +85,34 @@ scratch_read(const char *name)
 	(void)fclose(file);
 	ck_assert_ptr_nonnull(text);
 	return text;
+}
+
+/* How many lines of the file match (an extended regular expression). */
+static inline int
+scratch_count(const char *name, const char *pattern)
+{
+	char *text = scratch_read(name), *rest = text, *line;
+	regex_t regex;
+	int n = 0;
+
+	ck_assert_int_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0);
+	while ((line = strsep(&rest, "\n")) != NULL)
+		n += regexec(&regex, line, 0, NULL, 0) == 0;
+	regfree(&regex);
+	free(text);
+	return n;
+}
+
+/* From now on the milter log is the file "log" in the folder. */
+static inline void
+scratch_open_log(enum config_log_level level)
+{
+	char path[SCRATCH_PATH_MAX];
+	struct config_log log = { CONFIG_LOG_FILE, level, path };
+	struct err err;
+
+	(void)scratch_path("log", path);
+	ck_assert_int_eq(log_open(&log, &err), 0);
 }
 
 /*
