@@ -357,6 +357,24 @@ report_maps()
 	done
 }
 
+# Mail that waited is flushed when hosts recover; Postfix does that for the
+# domains of this list only. Which domains are routed is the daemon's business.
+report_flush()
+{
+	local domains
+	domains=$(bench -xh fast_flush_domains)
+	if [[ -z $domains ]]; then
+		warn "fast_flush_domains is empty: when hosts recover, mail that" \
+		    "waited for them stays in the queue until its next turn." \
+		    "Remedy, with the domains of $CONF:"
+		say "    postconf -c $(quote "$DIR") -e 'fast_flush_domains=\$relay_domains, example.com'"
+		return
+	fi
+	note "when hosts recover, mail that waited is tried at once for domains" \
+	    "of fast_flush_domains ($domains); if it does not list all domains" \
+	    "of $CONF, add them:  fast_flush_domains = $(bench -h fast_flush_domains), example.com"
+}
+
 report()
 {
 	local after before entry
@@ -371,4 +389,5 @@ report()
 	report_maps
 	note "FILTER actions in access tables and header or body checks cannot be" \
 	    "seen here: what such a filter sends back must not meet the milter again"
+	report_flush
 }

@@ -397,3 +397,19 @@ def test_other_transport_maps_are_explained(site):
                      "regexp:/dev/null\n").enable()
     assert "domains of texthash:/etc/services give way" in text
     assert "regexp:/dev/null answers for a full address goes before" in text
+
+
+@pytest.mark.parametrize("main, found", [
+    ("", "warning: fast_flush_domains is empty"),
+    ("relay_domains = a.test\nfast_flush_domains =\n",
+     "warning: fast_flush_domains is empty"),
+    ("relay_domains = a.test, b.test\n",
+     "fast_flush_domains (a.test, b.test); if it does not list"),
+])
+def test_what_the_flush_service_serves_is_said(site, main, found):
+    site = site(main=main)
+    before = site.value("fast_flush_domains")
+    text = site.enable()
+    assert found in text
+    assert site.value("fast_flush_domains") == before
+    assert "= $relay_domains, example.com" in text.replace("=$", "= $")
