@@ -54,9 +54,8 @@ set_connect_error(struct err *err, const char *path, int error)
 	}
 }
 
-/* Returns: a connected descriptor, or -1 with err. */
-static int
-dial(const char *path, struct err *err)
+int
+ctl_client_dial(const char *path, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd;
@@ -194,7 +193,7 @@ enum ctl_answer
 ctl_client_ask(const char *path, const char *request, uint32_t wait_ms,
     FILE *out, struct err *err)
 {
-	struct talk talk = { .fd = dial(path, err) };
+	struct talk talk = { .fd = ctl_client_dial(path, err) };
 	enum ctl_answer answer = CTL_ANSWER_NONE;
 
 	if (talk.fd == -1)

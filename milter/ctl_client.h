@@ -21,6 +21,13 @@ enum ctl_answer {
 };
 
 /*
+ * Connects to the socket at path, without blocking.
+ * Returns: a descriptor, or -1 with err in words for people. Owns: the caller.
+ */
+int ctl_client_dial(
+    const char *path, struct err *err) NH_MUSTCHECK NH_ALL_NONNULL;
+
+/*
  * Sends one request line (without its end) to the socket at path and copies
  * the lines of the answer to out as they come.
  * Units: wait_ms is for the whole exchange.

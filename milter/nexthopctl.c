@@ -2,7 +2,9 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the only one of nexthopctl. */
 #include "milter/ctl_client.h"
+#include "milter/ctl_history.h"
 #include "milter/ctl_lookup.h"
+#include "milter/ctl_observe.h"
 #include "milter/ctl_open.h"
 #include "milter/ctl_override.h"
 #include "milter/ctl_status.h"
@@ -40,6 +42,8 @@ static const struct command commands[] = {
 	{ "lookup", "ADDRESS [--count N]",
 	    "the route and the order of an address, and why", NEED_CONFIG,
 	    ctl_lookup_run },
+	{ "history", "HOST[:PORT]", "the last changes of a host's state",
+	    NEED_PATHS, ctl_history_run },
 	{ "check", "", "test the configuration, list all that is wrong",
 	    NEED_NOTHING, check_run },
 	{ "drain", HOST_WORDS, "no new mail to a host", NEED_PATHS,
@@ -52,6 +56,8 @@ static const struct command commands[] = {
 	    NEED_PATHS, ctl_override_run },
 	{ "probe", "HOST[:PORT]", "probe a host now and show the dialogue",
 	    NEED_PATHS, ctl_client_probe },
+	{ "observe", "", "send the lines of standard input, a delivery log",
+	    NEED_SOCKET, ctl_observe_run },
 	{ "reload", "", "make the daemon read its configuration again",
 	    NEED_SOCKET, ctl_client_reload },
 };

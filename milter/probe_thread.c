@@ -13,7 +13,9 @@
 
 #include "milter/clock.h"
 #include "milter/control.h"
+#include "milter/flusher.h"
 #include "milter/log.h"
+#include "milter/observer.h"
 #include "milter/prober.h"
 #include "milter/snapshot.h"
 #include "milter/supervisor.h"
@@ -31,6 +33,8 @@ struct probe_thread {
 	struct event *bell; /* somebody has left word: wake_fd */
 	struct event *tick; /* once a second */
 	struct prober *prober;
+	struct observer *observer;
+	struct flusher *flusher;
 	struct control *control;
 	int wake_fd, ask_fd, to_fd;
 	bool table_gone; /* has been said */
@@ -208,9 +212,52 @@ cancel_probe(struct control_request *request, void *arg)
 	prober_forget(t->prober, request);
 }
 
+/* ---- lines of a delivery log ---- */
+
+static void
+run_observe(struct control_request *request, const char *rest, void *arg)
+{
+	struct probe_thread *t = arg;
+
+	(void)request;
+	(void)rest;
+	observer_joined(t->observer);
+}
+
+static void
+take_line(
+    struct control_request *request, const char *text, size_t len, void *arg)
+{
+	struct probe_thread *t = arg;
+
+	(void)request;
+	observer_line(t->observer, text, len);
+}
+
+static void
+cancel_observe(struct control_request *request, void *arg)
+{
+	struct probe_thread *t = arg;
+
+	(void)request;
+	observer_left(t->observer);
+}
+
+static void
+end_observe(struct control_request *request, void *arg)
+{
+	cancel_observe(request, arg);
+	control_done(request, NULL);
+}
+
 static const struct control_command commands[] = {
-	{ "reload", run_reload, cancel_reload },
-	{ "probe", run_probe, cancel_probe },
+	{ .name = "reload", .run = run_reload, .cancel = cancel_reload },
+	{ .name = "probe", .run = run_probe, .cancel = cancel_probe },
+	{ .name = "observe",
+	    .run = run_observe,
+	    .cancel = cancel_observe,
+	    .line = take_line,
+	    .end = end_observe },
 };
 
 /* ---- the loop ---- */
@@ -298,12 +345,32 @@ dismantle(struct probe_thread *t)
 		control_free(&t->control);
 	if (t->prober != NULL)
 		prober_free(&t->prober);
+	if (t->observer != NULL)
+		observer_free(&t->observer);
+	if (t->flusher != NULL)
+		flusher_free(&t->flusher);
 	if (t->base != NULL)
 		event_base_free(t->base);
 	if (t->wake_fd != -1)
 		(void)close(t->wake_fd);
 	(void)pthread_mutex_destroy(&t->mutex);
 	free(t);
+}
+
+/* Probes, deliveries, and what follows from both. */
+static int
+open_learning(struct probe_thread *t, struct err *err)
+{
+	struct delivery_calls calls;
+
+	if (prober_create(t->base, &t->prober, err) == -1)
+		return -1;
+	calls = prober_delivery_calls(t->prober);
+	if (observer_create(t->base, &calls, &t->observer, err) == -1 ||
+	    flusher_create(t->base, &t->flusher, err) == -1)
+		return -1;
+	prober_connect(t->prober, t->observer, t->flusher);
+	return 0;
 }
 
 static int
@@ -324,7 +391,7 @@ assemble(struct probe_thread *t, int control_fd, struct err *err)
 		err_set(err, "cannot set up the probe thread's loop");
 		return -1;
 	}
-	if (prober_create(t->base, &t->prober, err) == -1)
+	if (open_learning(t, err) == -1)
 		return -1;
 	return control_create(t->base, control_fd, commands, NELEM(commands), t,
 	    &t->control, err);

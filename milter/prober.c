@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "milter/clock.h"
+#include "milter/flusher.h"
+#include "milter/observer.h"
 #include "milter/prober_parts.h"
 #include "policy/hash.h"
 #include "policy/hash_index.h"
@@ -53,7 +55,7 @@ target_free(struct prober_target *target)
 	struct prober_run *run, *next;
 
 	prober_schedule_drop(target);
-	prober_verdict_forget(target);
+	prober_network_forget(target);
 	resolver_cancel(&target->query);
 	for (run = LIST_FIRST(&prober->runs); run != NULL; run = next) {
 		next = LIST_NEXT(run, others);
@@ -179,21 +181,44 @@ start(struct prober_target *target, uint32_t interval_ms)
 		    target, prober_random(prober) % (interval_ms + 1));
 }
 
+/* Which sets can be delivered to is told to a flusher that knows the sets, and
+   asked by lines that an observer brings. */
+static void
+adopt_sets(struct prober *prober, const struct config *old)
+{
+	const struct config *config = prober_config(prober);
+
+	prober_shares_build(prober);
+	if (prober->flusher != NULL)
+		flusher_adopt(prober->flusher, config);
+	prober_sets_build(prober, old);
+	if (prober->observer != NULL)
+		observer_adopt(prober->observer, config);
+}
+
+void
+prober_connect(
+    struct prober *prober, struct observer *observer, struct flusher *flusher)
+{
+	prober->observer = observer;
+	prober->flusher = flusher;
+}
+
 void
 prober_adopt(struct prober *prober)
 {
-	struct snapshot *fresh = snapshot_get();
+	struct snapshot *fresh = snapshot_get(), *old = prober->snapshot;
 	const struct config *config = fresh->config;
 	struct prober_target **targets = collect_targets(prober, config);
 
-	if (prober->snapshot != NULL)
-		snapshot_put(&prober->snapshot);
 	prober->snapshot = fresh;
 	prober->targets = targets;
 	prober->n_targets = config->n_hosts;
 	for (uint32_t i = 0; i < prober->n_targets; i++)
 		targets[i] = settle(prober, targets[i], i);
-	prober_shares_build(prober);
+	adopt_sets(prober, old == NULL ? NULL : old->config);
+	if (old != NULL)
+		snapshot_put(&old);
 	prober_override_look(prober);
 	for (uint32_t i = 0; i < prober->n_targets; i++)
 		start(targets[i], config->probe.interval_ms);
@@ -209,8 +234,10 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (prober->snapshot != NULL)
-		prober_override_look(prober);
+	if (prober->snapshot == NULL)
+		return;
+	prober_override_look(prober);
+	prober_trial_tick(prober);
 }
 
 /* A name without a dot is none that another machine would believe. */
@@ -279,6 +306,7 @@ prober_free(struct prober **prober)
 		target_free(old->targets[i]);
 	free(old->targets);
 	prober_shares_free(old);
+	free(old->set_is_up);
 	if (old->tick != NULL)
 		event_free(old->tick);
 	resolver_free(&old->resolver);

@@ -15,10 +15,13 @@
 
 #include "milter/snapshot.h"
 #include "policy/compiler.h"
+#include "policy/delivery.h"
 #include "policy/err.h"
 #include "policy/host.h"
 
 struct prober;
+struct observer;
+struct flusher;
 
 /*
  * Thread: all of it the probe thread (the one that runs base).
@@ -35,6 +38,18 @@ void prober_free(struct prober **prober) NH_ALL_NONNULL;
  * round after start is quick and undelayed; names are resolved.
  */
 void prober_adopt(struct prober *prober) NH_ALL_NONNULL;
+
+/*
+ * Makes deliveries count: observer says whether they are observed (it is told
+ * of each adoption, too), flusher hears of waiting mail and of sets that can be
+ * delivered to again. Both outlive the prober. Without this call probes alone
+ * decide.
+ */
+void prober_connect(struct prober *prober, struct observer *observer,
+    struct flusher *flusher) NH_ALL_NONNULL;
+/* What the observer calls. */
+struct delivery_calls prober_delivery_calls(
+    struct prober *prober) NH_ALL_NONNULL;
 
 /*
  * Probes one host now and shows the dialogue line by line (for people; the

@@ -70,37 +70,83 @@ prober_log_connection(const struct prober_run *run,
 	    seen->code == 0 ? ")" : "", result->interface, info->reason);
 }
 
+/* "end-of-data, delivery, failure 1" */
+static void
+describe(const struct health *now, const struct observation *seen, char *text,
+    size_t size)
+{
+	bool delivery = seen->source == SOURCE_DELIVERY;
+
+	(void)snprintf(text, size, "%s, %s, failure %u",
+	    outcome_stage_name(seen->stage), outcome_source_name(seen->source),
+	    delivery ? now->delivery_failures : now->failures);
+}
+
+static void
+log_deferred(const char *host, enum health_change change,
+    const struct health *old, const struct health *now,
+    const struct observation *seen)
+{
+	static const char *const arrow[] = { [HEALTH_UP] = "up ->",
+		[HEALTH_DEFERRED] = "deferred ->",
+		[HEALTH_TRIAL] = "trial ->" };
+	char time[SECONDS_MAX], where[64];
+	bool new = old->state != HEALTH_DEFERRED;
+
+	describe(now, seen, where, sizeof(where));
+	log_line(new ? CONFIG_LOG_INFO : CONFIG_LOG_DEBUG,
+	    "host %s %s deferred for %s s: %s (%s)%s", host,
+	    new ? arrow[old->state] : "still", seconds(now->backoff_ms, time),
+	    seen->text, where,
+	    now->blind && change == HEALTH_WENT_DEFERRED
+		? "; no probe sees that: one message will try it"
+		: "");
+}
+
+/* Why a host is up again: what it was that came in a row. */
+static void
+log_up(const struct prober_target *target, const char *host,
+    const struct health *old, const struct health *now, uint64_t now_ms)
+{
+	char time[SECONDS_MAX];
+	uint64_t since_ms =
+	    target->fell_ms != 0 ? target->fell_ms : old->since_ms;
+	bool delivery = now->rose_by == SOURCE_DELIVERY;
+	uint32_t n = delivery ? now->delivery_successes : now->successes;
+
+	log_info("host %s %s -> up after %s s: %u good %s%s", host,
+	    health_state_name(old->state), seconds(now_ms - since_ms, time), n,
+	    delivery ? "deliver" : "probe",
+	    delivery ? (n == 1 ? "y" : "ies") : (n == 1 ? "" : "s"));
+}
+
 void
 prober_log_change(const struct prober_target *target, enum health_change change,
     const struct health *old, const struct health *now,
     const struct observation *seen, uint64_t now_ms)
 {
-	char host[HOST_TEXT_MAX], time[SECONDS_MAX];
+	char host[HOST_TEXT_MAX];
 
 	(void)host_format(prober_host(target), host);
 	switch (change) {
 	case HEALTH_SAME:
+		if (old->state != now->state)
+			log_info("host %s %s -> %s: deliveries are not "
+				 "observed any more, the probe decides",
+			    host, health_state_name(old->state),
+			    health_state_name(now->state));
 		break;
 	case HEALTH_WENT_DEFERRED:
-		log_info("host %s up -> deferred for %s s: %s (%s, %s, "
-			 "failure %u)",
-		    host, seconds(now->backoff_ms, time), seen->text,
-		    outcome_stage_name(seen->stage),
-		    outcome_source_name(seen->source), now->failures);
-		break;
 	case HEALTH_STILL_DEFERRED:
-		log_debug("host %s still deferred for %s s: %s (%s, %s, "
-			  "failure %u)",
-		    host, seconds(now->backoff_ms, time), seen->text,
-		    outcome_stage_name(seen->stage),
-		    outcome_source_name(seen->source), now->failures);
+		log_deferred(host, change, old, now, seen);
 		break;
 	case HEALTH_WENT_TRIAL:
+		log_info("host %s deferred -> trial: its time is up, one "
+			 "message may try it",
+		    host);
 		break;
 	case HEALTH_WENT_UP:
-		log_info("host %s deferred -> up after %s s: %u good probe%s",
-		    host, seconds(now_ms - old->since_ms, time), now->successes,
-		    now->successes == 1 ? "" : "s");
+		log_up(target, host, old, now, now_ms);
 		break;
 	}
 }

@@ -32,6 +32,7 @@ set_usable(struct prober_target *target, bool usable)
 		return;
 	detail.usable = usable;
 	health_table_write(table, target->slot, &detail);
+	prober_sets_look(target);
 }
 
 static void

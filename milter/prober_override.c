@@ -2,6 +2,7 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the probe thread. */
 #include <stdio.h>
+#include <string.h>
 
 #include "milter/clock.h"
 #include "milter/prober_parts.h"
@@ -45,6 +46,28 @@ respell(const struct prober_target *target)
 }
 
 static void
+note(const struct prober_target *target, enum health_override old,
+    const struct health_override_info *info, uint64_t now_ms)
+{
+	struct health_table *table = target->prober->snapshot->table;
+	struct health_history list[HEALTH_HISTORY_MAX];
+	uint32_t n = health_table_history(table, target->slot, list), i = 0;
+	struct health_history change = { .at_ms = now_ms,
+		.is_override = true,
+		.from = (uint8_t)old,
+		.to = (uint8_t)info->kind,
+		.source = SOURCE_OPERATOR };
+
+	/* A worker that starts sees it anew; the history has it already. */
+	while (i < n && !list[i].is_override)
+		i++;
+	if (i < n && list[i].to == change.to)
+		return;
+	memcpy(change.text, info->reason, sizeof(change.text));
+	health_table_note(table, target->slot, &change);
+}
+
+static void
 look_at(struct prober_target *target, uint64_t now_ms)
 {
 	struct health_override_info info;
@@ -57,6 +80,8 @@ look_at(struct prober_target *target, uint64_t now_ms)
 	prober_log_override(target, old, &info, now_ms);
 	if (info.kind == OVERRIDE_NONE || info.kind == OVERRIDE_FORCED_UP)
 		respell(target);
+	note(target, old, &info, now_ms);
+	prober_sets_look(target);
 	if (old == OVERRIDE_DISABLED)
 		prober_schedule_now(target, false);
 }

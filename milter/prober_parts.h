@@ -4,9 +4,12 @@
 /*
  * What the files of the prober share, and nobody else: prober.c (targets come
  * and go), prober_schedule.c (whose turn it is), prober_run.c (one host asked,
- * over one or more connections), prober_verdict.c (what an outcome does to the
- * table), prober_names.c (host names), prober_override.c (the operator's word)
- * and prober_log.c (the lines). All of it on the probe thread.
+ * over one or more connections), prober_verdict.c (what an observation does to
+ * the table), prober_delivery.c (what the deliveries say), prober_trial.c (the
+ * cautious way back), prober_sets.c (which sets can be delivered to),
+ * prober_shares.c (who takes over a share), prober_network.c (is it our own
+ * network?), prober_names.c (host names), prober_override.c (the operator's
+ * word) and prober_log.c (the lines). All of it on the probe thread.
  */
 #ifndef NH_MILTER_PROBER_PARTS_H
 #define NH_MILTER_PROBER_PARTS_H
@@ -19,6 +22,7 @@
 #include "milter/prober.h"
 #include "milter/resolver.h"
 #include "milter/snapshot.h"
+#include "policy/delivery.h"
 #include "policy/health.h"
 #include "policy/health_table.h"
 #include "policy/host.h"
@@ -62,6 +66,20 @@ struct prober_target {
 	enum outcome_stage grudge_stage;
 	uint16_t grudge_code;
 	bool tls_grudge; /* warned that TLS fails */
+	/* Deliveries. */
+	struct delivery_streak streak;
+	uint64_t shy_ms;     /* when its shyness was warned of, 0: never */
+	uint64_t doubted_ms; /* when a doubt sent for a probe, 0: never */
+	uint64_t steady_ms;  /* written down as taking mail, 0: look again */
+	uint64_t fell_ms;    /* up -> deferred, 0: before this worker */
+	bool said_blind;     /* that probe and deliveries disagree */
+	/* Its trial. */
+	uint64_t trial_ms; /* since when */
+	uint64_t offer_ms; /* no queued message is asked for before */
+	bool trial_heard;  /* a delivery spoke of it */
+	bool trial_seen;   /* its claim has been noticed; until then the log
+			      had told of so many deliveries: */
+	uint64_t heard_before;
 };
 
 TAILQ_HEAD(prober_waiting, prober_target);
@@ -107,6 +125,9 @@ struct prober {
 	/* Which sets a host is in: set_of[first_set[h] .. first_set[h + 1]),
 	   and one route of each set. */
 	uint32_t *first_set, *set_of, *route_of_set;
+	bool *set_is_up;	   /* per set: some host is up */
+	struct observer *observer; /* NULL: no deliveries are observed */
+	struct flusher *flusher;   /* NULL: nothing is flushed */
 	/* Is it our own network? */
 	uint32_t n_sighted, n_network_fails;
 	bool network_suspect;
@@ -154,14 +175,48 @@ void prober_run_scheduled(
 void prober_run_drop(struct prober_run *run) NH_ALL_NONNULL;
 
 /* prober_verdict.c */
-/* Applies what was seen. */
+/* Applies what a probe, or a delivery, has seen. */
 void prober_verdict(struct prober_target *target,
     const struct observation *seen) NH_ALL_NONNULL;
+void prober_verdict_delivery(struct prober_target *target,
+    const struct observation *seen) NH_ALL_NONNULL;
+struct health_policy prober_policy(
+    const struct prober_target *target) NH_ALL_NONNULL;
+/* Writes a state down, and does what a change entails. seen: what led to it. */
+void prober_change(struct prober_target *target, enum health_change change,
+    const struct health *old, const struct health_detail *detail,
+    const struct observation *seen, uint64_t now_ms) NH_ALL_NONNULL;
+
+/* prober_trial.c */
+/* Once a second: trials, slow starts, and whatever only waits. */
+void prober_trial_tick(struct prober *prober) NH_ALL_NONNULL;
+
+/* prober_network.c */
+/* A probe has ended so. */
+void prober_network_saw(struct prober_target *target,
+    const struct observation *seen) NH_ALL_NONNULL;
 /* It will not be seen any more. */
-void prober_verdict_forget(struct prober_target *target) NH_ALL_NONNULL;
-/* Builds, and frees, what finds the hosts that take over a share. */
+void prober_network_forget(struct prober_target *target) NH_ALL_NONNULL;
+
+/* prober_shares.c */
+/* Builds, and frees, which sets each host is in. */
 void prober_shares_build(struct prober *prober) NH_ALL_NONNULL;
 void prober_shares_free(struct prober *prober) NH_ALL_NONNULL;
+/* The hosts that take over from one that fell are probed at once. */
+void prober_shares_take_over(
+    struct prober_target *target, uint64_t now_ms) NH_ALL_NONNULL;
+
+/* prober_sets.c */
+/* After the shares are built, and the flusher has adopted the configuration:
+   which sets have a host that is up. The flusher hears of those that had none
+   under the old configuration (NULL: there was none), and of those that mail
+   was moved to. */
+void prober_sets_build(struct prober *prober, const struct config *old)
+    NH_NONNULL(1);
+/* The host may have changed: the flusher hears of sets that did. */
+void prober_sets_look(struct prober_target *target) NH_ALL_NONNULL;
+/* Is no other host up, in some set of it? */
+bool prober_sets_alone(const struct prober_target *target) NH_ALL_NONNULL;
 
 /* prober_names.c */
 /* Resolves a target that is a name; its probe follows. */

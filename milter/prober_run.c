@@ -193,6 +193,19 @@ new_run(struct prober *prober, const struct host *host)
 	return run;
 }
 
+/* Does a deferred host have to satisfy this probe yet? One that waits for its
+   time, or for a delivery, is well by its probes for long. */
+static bool
+is_awaited(const struct prober_target *target)
+{
+	struct health_detail detail;
+
+	health_table_read(
+	    target->prober->snapshot->table, target->slot, &detail);
+	return detail.health.successes <
+	       prober_config(target->prober)->defer.rise;
+}
+
 void
 prober_run_scheduled(struct prober_target *target, bool deferred)
 {
@@ -209,7 +222,7 @@ prober_run_scheduled(struct prober_target *target, bool deferred)
 	run->scheduled = true;
 	run->deferred = deferred;
 	/* What is seen around a change is worth the log. */
-	run->show = target->show || deferred;
+	run->show = target->show || (deferred && is_awaited(target));
 	target->show = false;
 	target->run = run;
 	prober->n_running++;

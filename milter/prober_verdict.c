@@ -1,192 +1,162 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
 /* Thread: the probe thread. */
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "milter/clock.h"
 #include "milter/log.h"
+#include "milter/observer.h"
 #include "milter/prober_parts.h"
-#include "policy/lookup.h"
-#include "policy/xalloc.h"
 
-#define TAKE_OVER_HOSTS	   16	/* probed at once when a host is deferred */
-#define TAKE_OVER_SETS	   16	/* of its sets that are looked at */
-#define TAKE_OVER_TICKETS  32	/* of each set */
-#define TAKE_OVER_PAUSE_MS 1000 /* between two such probes of one host */
-#define NETWORK_HOSTS	   4	/* fewer that fail are no sign */
+/* A host that takes message after message is written down once in a while. */
+#define STEADY_MS 1000
 
-/* ---- our own network? ---- */
-
-static enum prober_sight
-sight_of(const struct observation *seen)
+static enum outcome_stage
+last_stage(enum config_probe_level level)
 {
-	if (seen->outcome == OUTCOME_TIMEOUT ||
-	    seen->outcome == OUTCOME_UNREACHABLE)
-		return SIGHT_NETWORK_FAILS;
-	return SIGHT_ANSWERS;
+	switch (level) {
+	case CONFIG_PROBE_CONNECT:
+		return STAGE_CONNECT;
+	case CONFIG_PROBE_GREETING:
+		return STAGE_GREETING;
+	case CONFIG_PROBE_EHLO:
+		return STAGE_EHLO;
+	case CONFIG_PROBE_STARTTLS:
+		return STAGE_TLS;
+	case CONFIG_PROBE_MAIL:
+		return STAGE_MAIL;
+	case CONFIG_PROBE_RCPT:
+		return STAGE_RCPT;
+	}
+	return STAGE_CONNECT;
 }
 
-static void
-count_sight(struct prober_target *target, enum prober_sight sight)
+struct health_policy
+prober_policy(const struct prober_target *target)
 {
-	struct prober *prober = target->prober;
-
-	prober->n_sighted -= target->sight != SIGHT_NONE;
-	prober->n_network_fails -= target->sight == SIGHT_NETWORK_FAILS;
-	target->sight = sight;
-	prober->n_sighted += sight != SIGHT_NONE;
-	prober->n_network_fails += sight == SIGHT_NETWORK_FAILS;
-}
-
-/*
- * Each host's newest probe counts, and those are not older than one interval.
- * When all of them met silence, the cable is a likelier cause than all hosts.
- */
-static void
-suspect_network(struct prober *prober)
-{
-	bool all_fail = prober->n_sighted >= NETWORK_HOSTS &&
-			prober->n_network_fails == prober->n_sighted;
-
-	if (all_fail == prober->network_suspect)
-		return;
-	/* Only an answer clears the suspicion, not a host that is removed. */
-	if (!all_fail && prober->n_network_fails == prober->n_sighted &&
-	    prober->n_sighted > 0)
-		return;
-	prober->network_suspect = all_fail;
-	if (all_fail)
-		log_warning("none of %u hosts answers: our own network? "
-			    "back-offs do not grow until one does",
-		    prober->n_sighted);
-	else
-		log_info("hosts answer again: our own network is well");
-}
-
-void
-prober_verdict_forget(struct prober_target *target)
-{
-	count_sight(target, SIGHT_NONE);
-}
-
-/* ---- who takes over the share of a host that was deferred ---- */
-
-void
-prober_shares_free(struct prober *prober)
-{
-	free(prober->first_set);
-	free(prober->set_of);
-	free(prober->route_of_set);
-	prober->first_set = NULL;
-	prober->set_of = NULL;
-	prober->route_of_set = NULL;
-}
-
-/* The sets of each host, in one array: counted, then filled from behind. */
-void
-prober_shares_build(struct prober *prober)
-{
+	const struct prober *prober = target->prober;
 	const struct config *config = prober_config(prober);
-	uint32_t *first;
-
-	prober_shares_free(prober);
-	first = xcalloc((size_t)config->n_hosts + 1, sizeof(*first));
-	prober->first_set = first;
-	prober->set_of =
-	    xcalloc((size_t)config->n_members + 1, sizeof(*prober->set_of));
-	prober->route_of_set =
-	    xcalloc((size_t)config->n_sets + 1, sizeof(*prober->route_of_set));
-	for (uint32_t i = 0; i < config->n_members; i++)
-		first[config->members[i].host]++;
-	for (uint32_t i = 1; i <= config->n_hosts; i++)
-		first[i] += first[i - 1];
-	for (uint32_t s = 0; s < config->n_sets; s++) {
-		const struct config_set *set = &config->sets[s];
-
-		for (uint32_t k = 0; k < set->n_members; k++)
-			prober->set_of
-			    [--first[config->members[set->first_member + k]
-					 .host]] = s;
-	}
-	for (uint32_t i = config->n_routes; i-- > 0;) {
-		if (config->routes[i].set != CONFIG_NO_SET)
-			prober->route_of_set[config->routes[i].set] = i;
-	}
-}
-
-/* Returns: whether it was sent for now. */
-static bool
-take_over(struct prober_target *target, uint64_t now_ms)
-{
-	if (target->take_over_ms != 0 &&
-	    now_ms - target->take_over_ms < TAKE_OVER_PAUSE_MS)
-		return false;
-	target->take_over_ms = now_ms;
-	target->show = true;
-	if (target->run != NULL)
-		target->run->show = true;
-	prober_schedule_now(target, true);
-	return true;
-}
-
-static void
-take_over_set(
-    struct prober *prober, uint32_t set, uint64_t now_ms, uint32_t *left)
-{
-	const struct config *config = prober_config(prober);
-	const struct lookup_base *base = prober->snapshot->base;
-	uint32_t first_member = config->sets[set].first_member;
-	struct lookup_answer answer;
-
-	for (uint32_t ticket = 0; ticket < TAKE_OVER_TICKETS; ticket++) {
-		uint32_t member;
-
-		/* When all are deferred, each is probed often already. */
-		if (*left == 0 ||
-		    lookup_with_ticket(base, prober->route_of_set[set], ticket,
-			now_ms, &answer) != LOOKUP_HOSTS ||
-		    answer.order.kind != ORDER_UP)
-			return;
-		member = first_member + answer.order.member[0];
-		*left -= take_over(
-		    prober->targets[config->members[member].host], now_ms);
-	}
-}
-
-static void
-take_over_from(struct prober_target *target, uint64_t now_ms)
-{
-	struct prober *prober = target->prober;
-	uint32_t at = prober->first_set[target->index];
-	uint32_t end = prober->first_set[target->index + 1];
-	uint32_t left = TAKE_OVER_HOSTS;
-
-	for (uint32_t n = 0; at < end && n < TAKE_OVER_SETS; at++, n++)
-		take_over_set(prober, prober->set_of[at], now_ms, &left);
-}
-
-/* ---- the table ---- */
-
-static struct health_policy
-policy_of(const struct prober *prober)
-{
-	const struct config_defer *defer = &prober_config(prober)->defer;
-	struct health_policy policy = { .fall = defer->fall,
-		.rise = defer->rise,
-		.first_ms = defer->first_ms,
-		.max_ms = defer->max_ms,
-		.hold_backoff = prober->network_suspect };
+	struct health_policy policy = { .fall = config->defer.fall,
+		.rise = config->defer.rise,
+		.first_ms = config->defer.first_ms,
+		.max_ms = config->defer.max_ms,
+		.slow_start_ms = config->defer.slow_start_ms,
+		.hold_backoff = prober->network_suspect,
+		.observed = prober->observer != NULL &&
+			    observer_is_alive(prober->observer),
+		.alone = prober_sets_alone(target),
+		.probe_stage = last_stage(config->probe.level) };
 
 	return policy;
 }
 
-static enum health_change
+/* ---- a new state ---- */
+
+static void
+note(const struct prober_target *target, const struct health *old,
+    const struct health_detail *detail, const struct observation *seen,
+    uint64_t now_ms)
+{
+	const struct health *now = &detail->health;
+	bool good = outcome_info(seen->outcome)->verdict == VERDICT_OK;
+	bool delivery = seen->source == SOURCE_DELIVERY;
+	struct health_history change = { .at_ms = now_ms,
+		.from = (uint8_t)old->state,
+		.to = (uint8_t)now->state,
+		.blind = now->blind,
+		.backoff_ms = now->backoff_ms,
+		.stage = seen->stage,
+		.source = seen->source,
+		.code = seen->code };
+
+	if (good)
+		change.count =
+		    delivery ? now->delivery_successes : now->successes;
+	else
+		change.count =
+		    delivery ? now->delivery_failures : now->failures;
+	memcpy(change.text, seen->text, sizeof(change.text));
+	health_table_note(
+	    target->prober->snapshot->table, target->slot, &change);
+}
+
+/* What a state change entails elsewhere. */
+static void
+spread(struct prober_target *target, enum health_change change,
+    const struct health *old, uint64_t now_ms)
+{
+	if (old->state == HEALTH_TRIAL || change == HEALTH_WENT_TRIAL)
+		health_table_release(
+		    target->prober->snapshot->table, target->slot);
+	if (old->state == HEALTH_UP) {
+		target->fell_ms = now_ms;
+		target->said_blind = false;
+	}
+	target->trial_ms = change == HEALTH_WENT_TRIAL ? now_ms : 0;
+	target->offer_ms = 0;
+	target->trial_seen = target->trial_heard = false;
+	prober_sets_look(target);
+	if (change == HEALTH_WENT_DEFERRED)
+		prober_shares_take_over(target, now_ms);
+	/* A probe that is under way, or in line, ends with a turn anyway. */
+	if (target->run == NULL && target->line == LINE_NONE &&
+	    target->query == NULL)
+		prober_schedule_next(target);
+}
+
+void
+prober_change(struct prober_target *target, enum health_change change,
+    const struct health *old, const struct health_detail *detail,
+    const struct observation *seen, uint64_t now_ms)
+{
+	health_table_write(
+	    target->prober->snapshot->table, target->slot, detail);
+	prober_log_change(target, change, old, &detail->health, seen, now_ms);
+	if (detail->health.state == old->state)
+		return;
+	note(target, old, detail, seen, now_ms);
+	spread(target, change, old, now_ms);
+}
+
+/* ---- one observation ---- */
+
+/* Where they disagree the delivery wins, and people are told once. */
+static void
+tell_disagreement(struct prober_target *target, const struct health *old,
+    const struct health *now, const struct observation *seen)
+{
+	char host[HOST_TEXT_MAX];
+
+	(void)host_format(prober_host(target), host);
+	if (now->overruled && !old->overruled)
+		log_warning("host %s: deliveries find it well, the probe does "
+			    "not: failed probes from MAIL on do not count",
+		    host);
+	if (now->blind && now->state == HEALTH_DEFERRED &&
+	    seen->source == SOURCE_PROBE && !target->said_blind &&
+	    outcome_info(seen->outcome)->verdict == VERDICT_OK) {
+		target->said_blind = true;
+		log_info("host %s: the probe finds it well, deliveries do not: "
+			 "it stays deferred until it takes a message",
+		    host);
+	}
+}
+
+static bool
+is_overruled(const struct health *health, const struct observation *seen)
+{
+	return health->overruled && seen->source == SOURCE_PROBE &&
+	       seen->stage >= STAGE_MAIL;
+}
+
+static void
 apply(struct prober_target *target, const struct observation *seen,
     uint64_t now_ms)
 {
 	struct prober *prober = target->prober;
 	struct health_table *table = prober->snapshot->table;
-	struct health_policy policy = policy_of(prober);
+	struct health_policy policy = prober_policy(target);
 	bool good = outcome_info(seen->outcome)->verdict == VERDICT_OK;
 	enum health_change change;
 	struct health_detail detail;
@@ -197,25 +167,27 @@ apply(struct prober_target *target, const struct observation *seen,
 	change = health_observe(
 	    &policy, &old, seen, now_ms, prober_random(prober), &detail.health);
 	detail.last_seen_ms = now_ms;
-	if (good)
+	if (good && seen->latency_us != 0)
 		detail.latency_us = seen->latency_us;
-	/* The steady good ones say nothing about why the host is where it is.
-	 */
-	if (!good || change != HEALTH_SAME || detail.last.source == SOURCE_NONE)
+	/* The steady good ones say nothing about why the host is where it is,
+	   and neither does a probe that is overruled. */
+	if (change != HEALTH_SAME || detail.last.source == SOURCE_NONE ||
+	    (!good && !is_overruled(&detail.health, seen)))
 		detail.last = *seen;
-	health_table_write(table, target->slot, &detail);
 	health_table_count(table, target->slot,
 	    good ? COUNTER_OBSERVED_OK : COUNTER_OBSERVED_FAILED);
-	prober_log_change(target, change, &old, &detail.health, seen, now_ms);
-	return change;
+	target->steady_ms = good && change == HEALTH_SAME &&
+				    detail.health.state == HEALTH_UP &&
+				    detail.health.delivery_failures == 0
+				? now_ms
+				: 0;
+	tell_disagreement(target, &old, &detail.health, seen);
+	prober_change(target, change, &old, &detail, seen, now_ms);
 }
 
 void
 prober_verdict(struct prober_target *target, const struct observation *seen)
 {
-	uint64_t now_ms = clock_boot_ms();
-	enum health_change change;
-
 	if (outcome_info(seen->outcome)->verdict == VERDICT_NEUTRAL)
 		return;
 	if (seen->outcome == OUTCOME_POLICY)
@@ -223,9 +195,20 @@ prober_verdict(struct prober_target *target, const struct observation *seen)
 	else if (seen->outcome == OUTCOME_OK &&
 		 target->grudge == OUTCOME_POLICY)
 		target->grudge = OUTCOME_OK;
-	count_sight(target, sight_of(seen));
-	suspect_network(target->prober);
-	change = apply(target, seen, now_ms);
-	if (change == HEALTH_WENT_DEFERRED)
-		take_over_from(target, now_ms);
+	prober_network_saw(target, seen);
+	apply(target, seen, clock_boot_ms());
+}
+
+void
+prober_verdict_delivery(
+    struct prober_target *target, const struct observation *seen)
+{
+	uint64_t now_ms = clock_boot_ms();
+
+	if (seen->outcome == OUTCOME_OK && target->steady_ms != 0 &&
+	    now_ms - target->steady_ms < STEADY_MS)
+		health_table_count(target->prober->snapshot->table,
+		    target->slot, COUNTER_OBSERVED_OK);
+	else
+		apply(target, seen, now_ms);
 }
