@@ -403,10 +403,13 @@ class Daemon:
                 if re.search(r"\b(warning|error): ", line)
                 and not any(re.search(p, line) for p in self._expected)]
 
-    def wait_log(self, pattern, timeout=10):
+    def wait_log(self, pattern, timeout=15, times=None):
+        """The line comes a moment after what it tells of: a thread of its own
+        writes it. With `times` there are so many of them then."""
         wait_until(lambda: self.log_contains(pattern), timeout,
                    lambda: "log line %r\n%s" % (
                        pattern, self.log()[-6000:]))
+        assert times is None or self.log_contains(pattern, times), pattern
 
 
 # -- mail -----------------------------------------------------------------

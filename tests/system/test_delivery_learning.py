@@ -145,7 +145,7 @@ def test_a_host_known_by_its_name_is_left_alone_too(room):
         (a, b), route, settings=dict(smtp_host_lookup="native"))
     daemon.wait_log(r"host \[localhost\]:%d resolves" % a.port)
     send_past(postfix, a, (b,), 300)
-    assert daemon.log_contains(r"host \[localhost\]:%d up -> deferred"
+    daemon.wait_log(r"host \[localhost\]:%d up -> deferred"
                                % a.port)
     assert daemon.state(b) == "up"
 
@@ -169,7 +169,7 @@ def test_a_host_that_greylists_every_newcomer_stays_up_with_its_share(room):
     print("A was asked first %d times" % len(a.deliveries))
     assert abs(len(a.deliveries) - 500) <= 2
     assert daemon.state(a) == "up" and not fell(daemon, a)
-    assert daemon.log_contains("warning: .*puts everybody off", times=1)
+    daemon.wait_log("warning: .*puts everybody off", times=1)
 
     b.forget()
     send_steadily(postfix, (a, b), 300)
@@ -315,7 +315,7 @@ def test_without_a_log_of_deliveries_the_probes_alone_decide(room, log):
     daemon.wait_state(a, "deferred")
     a.become(RCPT_452)
     daemon.wait_state(a, "up")
-    assert daemon.log_contains(
+    daemon.wait_log(
         r"host %s deferred -> up after [\d.]+ s: 2 good probes$" %
         re.escape(a.hostport), times=1)
     assert not daemon.log_contains("trial")

@@ -164,10 +164,10 @@ def test_a_line_counts_when_its_end_has_come(room):
 def test_a_log_that_does_not_exist_at_the_start_is_followed_once_it_does(room):
     ledger = Ledger(room, exists=False)
     ledger.daemon.expect_trouble(MISSING)
-    assert ledger.daemon.log_contains(MISSING, 1)
+    ledger.daemon.wait_log(MISSING, times=1)
     ledger.write(10)
     ledger.expect(10)
-    assert ledger.daemon.log_contains("maillog is followed now")
+    ledger.daemon.wait_log("maillog is followed now")
     ledger.daemon.mark()
     os.unlink(ledger.path)
     ledger.daemon.wait_log(MISSING)
@@ -226,7 +226,7 @@ def test_without_permission_it_says_what_to_do_and_heals(room):
     ledger.daemon.expect_trouble("maillog cannot be followed: no permission: "
                                  "add the file's group .* SupplementaryGroups")
     ledger.start()
-    assert ledger.daemon.log_contains("SupplementaryGroups=", 1)
+    ledger.daemon.wait_log("SupplementaryGroups=", times=1)
     ledger.write(10)
     assert serves(ledger)
     os.chmod(ledger.path, 0o644)
@@ -241,14 +241,14 @@ def test_what_is_no_file_is_not_followed_and_blocks_nothing(room, make):
     ledger.daemon.expect_trouble("maillog is not followed: it is no regular "
                                  "file")
     ledger.start()
-    assert ledger.daemon.log_contains("it is no regular file", 1)
+    ledger.daemon.wait_log("it is no regular file", times=1)
     assert serves(ledger)
     os.rename(ledger.path, ledger.path + ".aside")
     ledger.daemon.expect_trouble(MISSING)
     ledger.daemon.wait_log(MISSING)
     ledger.write(10)
     ledger.expect(10)
-    assert ledger.daemon.log_contains("maillog is followed now", 1)
+    ledger.daemon.wait_log("maillog is followed now", times=1)
 
 
 # -- much at once ---------------------------------------------------------

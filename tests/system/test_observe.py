@@ -207,7 +207,7 @@ def test_without_a_journal_it_warns_once_and_serves(room):
         counted.wait(before + 1)
         assert daemon.ask("u@example.test") == "OK nexthop:" + a.hostport
         time.sleep(0.2)
-    assert daemon.log_contains(NO_JOURNAL, 1)
+    daemon.wait_log(NO_JOURNAL, times=1)
     daemon.ctl("reload")
     daemon.configure(delivery=dict(journal=False))
     daemon.ctl("reload")

@@ -181,7 +181,7 @@ def test_dislike_of_the_null_sender_is_not_host_trouble(room, reply):
     said = r"warning: host %s refuses the probe at mail: %s" % (
         re.escape(server.hostport), re.escape(reply))
     daemon.expect_trouble(said)
-    assert daemon.log_contains(said, times=1), daemon.log()
+    daemon.wait_log(said, times=1)
 
 
 def test_one_host_in_two_routes_is_probed_once(room):

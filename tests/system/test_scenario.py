@@ -55,7 +55,7 @@ def test_log_tells_the_scenario_in_its_three_lines(room):
              "reason: unexpected SMTP response" % (
                  found[1], a.address, a.port, found[2]))
     assert error in daemon.log()
-    assert daemon.log_contains(
+    daemon.wait_log(
         r"host %s up -> deferred for 1(\.\d+)? s: 431 Mail system full "
         r"\(greeting, probe, failure 1\)" % re.escape(a.hostport))
 

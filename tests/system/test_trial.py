@@ -103,7 +103,7 @@ def test_a_host_sick_at_end_of_data_meets_one_message_per_back_off(room):
     assert backoffs == [1, 2, 4] and len(met) == 3
     assert all(gap >= told for gap, told in zip(gaps, backoffs))
     assert took <= backoffs[-1] * JITTER + TICK + PAUSE + ON_ITS_WAY
-    assert daemon.log_contains("trial -> up after .*: 1 good delivery$")
+    daemon.wait_log("trial -> up after .*: 1 good delivery$")
     all_is_well(postfix, recipients + traffic.recipients, a, b)
 
 
@@ -125,9 +125,9 @@ def test_without_new_mail_a_message_that_waits_ends_the_trial(room, wish):
         wish, a.messages[0].at - recovered))
     # qmgr(8) answers its last question from memory for 30 s.
     postfix.wait_queue_empty(45)
-    assert daemon.log_contains(
+    daemon.wait_log(
         "no new mail for its trial: a message that waits is asked for")
-    assert daemon.log_contains("trial -> up after .*: 1 good delivery$")
+    daemon.wait_log("trial -> up after .*: 1 good delivery$")
     print("%s: the queue is empty %.1f s after the recovery" % (
         wish, time.monotonic() - recovered))
     assert recipients[0] in a.recipients
@@ -179,7 +179,7 @@ def test_a_silent_host_satisfies_probes_before_mail_tries_it(room):
     postfix.reload()
     daemon.wait_probed(a, b)
     recipients = fall(daemon, postfix, a)
-    assert daemon.log_contains(r"up -> deferred .*\(end-of-data, delivery")
+    daemon.wait_log(r"up -> deferred .*\(end-of-data, delivery")
     # Nothing answers: its time is over, again and again, and no mail tries it.
     a.become(SILENT)
     daemon.mark()
@@ -197,7 +197,7 @@ def test_a_silent_host_satisfies_probes_before_mail_tries_it(room):
         - before.count("Connection Error")
     print("%d good probes before the trial" % good)
     assert good >= rise
-    assert daemon.log_contains("trial -> up after .*: 1 good delivery$")
+    daemon.wait_log("trial -> up after .*: 1 good delivery$")
     all_is_well(postfix, recipients + traffic.recipients, a, b)
 
 
@@ -238,9 +238,9 @@ def test_a_backup_in_trial_takes_what_the_hosts_before_it_refuse(room):
     assert postfix.deferred() == postfix.bounced() == 0
     assert b.recipients == ["backup@example.test"]
     daemon.wait_state(b, "up")
-    assert daemon.log_contains(
+    daemon.wait_log(
         re.escape(a.hostport) + " up -> deferred .*431 Mail system full")
-    assert daemon.log_contains(
+    daemon.wait_log(
         re.escape(b.hostport) + " trial -> up after .*: 1 good delivery$")
     assert sorted(a.recipients) == [
         "first0@example.test", "first1@example.test", "neither@example.test"]
@@ -299,7 +299,7 @@ def test_mail_that_meets_no_milter_ends_a_trial_as_well(room):
         print("the trial ended by itself after %.1f s" %
               (a.messages[0].at - since))
         traffic.go_on(10)
-    assert daemon.log_contains("trial -> up after .*: 1 good delivery$")
+    daemon.wait_log("trial -> up after .*: 1 good delivery$")
     assert " ticket " not in daemon.log()
     all_is_well(postfix, recipients + traffic.recipients, a, b)
 
@@ -334,7 +334,7 @@ def test_a_worker_that_is_killed_forgets_nothing_of_a_blind_host(room):
     with Traffic(postfix, "two", PAUSE) as second:
         daemon.wait_state(a, "up", 30)
         second.go_on(10)
-    assert daemon.log_contains("trial -> up after .*: 1 good delivery$")
+    daemon.wait_log("trial -> up after .*: 1 good delivery$")
     all_is_well(postfix, recipients + first.recipients + second.recipients,
                 a, b)
 
