@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 
 from loopback import LOOPBACK, process_gone, read_text, wait_until
 
@@ -266,15 +267,28 @@ class Postfix:
                 count += len(files)
         return count
 
+    def _wait_gone(self, timeout, what, *queues):
+        """On a busy machine qmgr(8) may miss the word that a message has come
+        in; it then looks after 300 s. It is told again, of new mail only."""
+        told = [time.monotonic()]
+
+        def gone():
+            if self.queued(*queues) == 0:
+                return True
+            if time.monotonic() - told[0] > 5 and self.queued("incoming"):
+                told[0] = time.monotonic()
+                command("postkick", "-c", self.config, "public", "qmgr", "I",
+                        check=False)
+            return False
+        wait_until(gone, timeout, lambda: what + "\n" + self.log()[-6000:])
+
     def wait_queue_empty(self, timeout=60):
-        wait_until(lambda: self.queued() == 0, timeout,
-                   lambda: "queue is empty\n" + self.log()[-6000:])
+        self._wait_gone(timeout, "queue is empty")
 
     def wait_settled(self, timeout=60):
         """Nothing is on its way: all mail is gone, or deferred."""
-        wait_until(
-            lambda: self.queued("maildrop", "incoming", "active") == 0,
-            timeout, lambda: "queue has settled\n" + self.log()[-6000:])
+        self._wait_gone(timeout, "queue has settled",
+                        "maildrop", "incoming", "active")
 
     def flush(self):
         command("postqueue", "-c", self.config, "-f")
