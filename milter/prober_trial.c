@@ -17,18 +17,13 @@
 #define OFFER_AGAIN_MS 10000
 #define OFFER_SETS     16 /* of a host's sets that are looked at */
 
-/* One queued message, as it is about to be asked for. */
-struct offer {
-	struct prober *prober;
-	struct prober_target *target;
-};
-
-/* Its recipient gets a ticket that has the claim. */
+/* The recipient of a queued message, which is about to be asked for, gets a
+   ticket that has the claim. */
 static void
 on_ready(void *arg, const char *to)
 {
-	const struct offer *offer = arg;
-	const struct lookup_base *base = offer->prober->snapshot->base;
+	const struct prober_target *target = arg;
+	const struct lookup_base *base = target->prober->snapshot->base;
 	uint64_t now_ms = clock_boot_ms();
 	struct address address;
 	char host[HOST_TEXT_MAX];
@@ -41,9 +36,8 @@ on_ready(void *arg, const char *to)
 	    !lookup_draw_trial(base, route, now_ms, &ticket))
 		return;
 	lookup_leave(base, route, &address, ticket, now_ms);
-	(void)host_format(prober_host(offer->target), host);
-	log_line(
-	    offer->target->offer_ms == 0 ? CONFIG_LOG_INFO : CONFIG_LOG_DEBUG,
+	(void)host_format(prober_host(target), host);
+	log_line(target->offer_ms == 0 ? CONFIG_LOG_INFO : CONFIG_LOG_DEBUG,
 	    "host %s: no new mail for its trial: a message that waits is "
 	    "asked for",
 	    host);
@@ -64,7 +58,6 @@ static void
 offer_queued(struct prober_target *target, uint64_t now_ms)
 {
 	struct prober *prober = target->prober;
-	struct offer offer = { prober, target };
 	uint32_t at = prober->first_set[target->index];
 	uint32_t end = prober->first_set[target->index + 1];
 
@@ -80,7 +73,7 @@ offer_queued(struct prober_target *target, uint64_t now_ms)
 		if (is_open(prober, set, now_ms) &&
 		    flusher_try_one(prober->flusher,
 			prober_config(prober)->sets[set].key, on_ready,
-			&offer)) {
+			target)) {
 			target->offer_ms = now_ms + OFFER_AGAIN_MS;
 			return;
 		}
