@@ -8,39 +8,6 @@
 
 #include "policy/flush_plan.h"
 
-struct flush_refused {
-	struct flush_link link;
-	char name[];
-};
-
-/* -- the index ------------------------------------------------------------ */
-
-static struct flush_link *
-first_of(const struct flush_index *index, uint64_t hash)
-{
-	return index->buckets[hash % FLUSH_BUCKETS];
-}
-
-static void
-put(struct flush_index *index, struct flush_link *link, uint64_t hash)
-{
-	struct flush_link **bucket = &index->buckets[hash % FLUSH_BUCKETS];
-
-	link->hash = hash;
-	link->next = *bucket;
-	*bucket = link;
-}
-
-static void
-take(struct flush_index *index, struct flush_link *link)
-{
-	struct flush_link **at = &index->buckets[link->hash % FLUSH_BUCKETS];
-
-	while (*at != link)
-		at = &(*at)->next;
-	*at = link->next;
-}
-
 static uint64_t
 hash_in(const struct flush_known *known, uint64_t of, const char *name)
 {
@@ -61,12 +28,12 @@ hash_of_set(const struct flush_known *known, uint64_t key)
 struct flush_set *
 flush_known_set(const struct flush_known *known, uint64_t key)
 {
-	struct flush_link *link =
-	    first_of(&known->sets, hash_of_set(known, key));
+	struct hash_link *link =
+	    hash_chains_first(&known->sets, hash_of_set(known, key));
 
 	for (; link != NULL; link = link->next) {
-		if (FLUSH_OF(link, flush_set, link)->key == key)
-			return FLUSH_OF(link, flush_set, link);
+		if (OWNER_OF(link, flush_set, link)->key == key)
+			return OWNER_OF(link, flush_set, link);
 	}
 	return NULL;
 }
@@ -86,7 +53,7 @@ flush_known_need_set(struct flush_known *known, uint64_t key)
 	TAILQ_INIT(&set->waiting);
 	TAILQ_INIT(&set->messages[0]);
 	TAILQ_INIT(&set->messages[1]);
-	put(&known->sets, &set->link, hash_of_set(known, key));
+	hash_chains_put(&known->sets, &set->link, hash_of_set(known, key));
 	known->n_sets++;
 	return set;
 }
@@ -96,7 +63,7 @@ flush_known_settle_set(struct flush_known *known, struct flush_set *set)
 {
 	if (set->n_domains > 0 || set->in_round || due_is_in(&set->due))
 		return;
-	take(&known->sets, &set->link);
+	hash_chains_take(&known->sets, &set->link);
 	known->n_sets--;
 	free(set);
 }
@@ -108,15 +75,15 @@ flush_known_domain(const struct flush_known *known, const struct flush_set *set,
     const char *name)
 {
 	struct flush_domain *domain;
-	struct flush_link *link;
+	struct hash_link *link;
 	uint64_t hash;
 
 	if (set == NULL)
 		return NULL;
 	hash = hash_in(known, set->key, name);
-	for (link = first_of(&known->domains, hash); link != NULL;
+	for (link = hash_chains_first(&known->domains, hash); link != NULL;
 	     link = link->next) {
-		domain = FLUSH_OF(link, flush_domain, link);
+		domain = OWNER_OF(link, flush_domain, link);
 		if (link->hash == hash && domain->set == set &&
 		    strcmp(domain->name, name) == 0)
 			return domain;
@@ -133,7 +100,7 @@ forget_message(struct flush_known *known, struct flush_message *message)
 	TAILQ_REMOVE(&domain->set->messages[message->by_host], message, of_set);
 	TAILQ_REMOVE(&known->all_messages, message, of_known);
 	due_heap_remove(&known->due, &message->due);
-	take(&known->messages, &message->link);
+	hash_chains_take(&known->messages, &message->link);
 	domain->n_messages--;
 	domain->n_by_host -= message->by_host;
 	known->n_messages--;
@@ -152,7 +119,7 @@ flush_known_drop_domain(struct flush_known *known, struct flush_domain *domain)
 		TAILQ_REMOVE(&set->waiting, domain, of_waiting);
 	TAILQ_REMOVE(&known->all_domains, domain, of_known);
 	due_heap_remove(&known->due, &domain->due);
-	take(&known->domains, &domain->link);
+	hash_chains_take(&known->domains, &domain->link);
 	known->n_domains--;
 	known->n_waiting -= domain->counted;
 	free(domain);
@@ -193,7 +160,8 @@ add_domain(struct flush_known *known, struct flush_set *set, const char *name)
 	domain->set = set;
 	domain->due.kind = FLUSH_KIND_DOMAIN;
 	TAILQ_INIT(&domain->messages);
-	put(&known->domains, &domain->link, hash_in(known, set->key, name));
+	hash_chains_put(
+	    &known->domains, &domain->link, hash_in(known, set->key, name));
 	TAILQ_INSERT_TAIL(&known->all_domains, domain, of_known);
 	known->n_domains++;
 	set->n_domains++;
@@ -232,15 +200,15 @@ flush_known_message(const struct flush_known *known,
     const struct flush_domain *domain, const char *queue_id)
 {
 	struct flush_message *message;
-	struct flush_link *link;
+	struct hash_link *link;
 	uint64_t hash;
 
 	if (domain == NULL)
 		return NULL;
 	hash = hash_in(known, domain->link.hash, queue_id);
-	for (link = first_of(&known->messages, hash); link != NULL;
+	for (link = hash_chains_first(&known->messages, hash); link != NULL;
 	     link = link->next) {
-		message = FLUSH_OF(link, flush_message, link);
+		message = OWNER_OF(link, flush_message, link);
 		if (link->hash == hash && message->domain == domain &&
 		    strcmp(message->queue_id, queue_id) == 0)
 			return message;
@@ -274,7 +242,7 @@ flush_known_need_message(struct flush_known *known, struct flush_domain *domain,
 	memcpy(message->queue_id, queue_id, strlen(queue_id) + 1);
 	message->domain = domain;
 	message->due.kind = FLUSH_KIND_MESSAGE;
-	put(&known->messages, &message->link,
+	hash_chains_put(&known->messages, &message->link,
 	    hash_in(known, domain->link.hash, queue_id));
 	TAILQ_INSERT_TAIL(&domain->messages, message, of_domain);
 	TAILQ_INSERT_TAIL(&domain->set->messages[0], message, of_set);
@@ -350,12 +318,12 @@ leave_set(struct flush_known *known, struct flush_domain *domain)
 	{
 		TAILQ_REMOVE(&set->messages[message->by_host], message, of_set);
 		due_heap_remove(&known->due, &message->due);
-		take(&known->messages, &message->link);
+		hash_chains_take(&known->messages, &message->link);
 		message->homeless = true;
 	}
 	if (domain->waits)
 		TAILQ_REMOVE(&set->waiting, domain, of_waiting);
-	take(&known->domains, &domain->link);
+	hash_chains_take(&known->domains, &domain->link);
 	domain->waits = domain->planned = false;
 	set->n_domains--;
 	flush_known_settle_set(known, set);
@@ -369,11 +337,11 @@ enter_set(struct flush_known *known, struct flush_domain *domain,
 
 	domain->set = set;
 	set->n_domains++;
-	put(&known->domains, &domain->link,
+	hash_chains_put(&known->domains, &domain->link,
 	    hash_in(known, set->key, domain->name));
 	TAILQ_FOREACH(message, &domain->messages, of_domain)
 	{
-		put(&known->messages, &message->link,
+		hash_chains_put(&known->messages, &message->link,
 		    hash_in(known, domain->link.hash, message->queue_id));
 	}
 	flush_known_settle(known, domain);
@@ -417,64 +385,6 @@ flush_known_end_moves(struct flush_known *known)
 	}
 }
 
-/* -- domains that are refused --------------------------------------------- */
-
-static struct flush_refused *
-find_refused(const struct flush_known *known, const char *name)
-{
-	uint64_t hash = hash_in(known, 0, name);
-	struct flush_link *link = first_of(&known->refused, hash);
-
-	for (; link != NULL; link = link->next) {
-		if (link->hash == hash &&
-		    strcmp(FLUSH_OF(link, flush_refused, link)->name, name) ==
-			0)
-			return FLUSH_OF(link, flush_refused, link);
-	}
-	return NULL;
-}
-
-bool
-flush_known_is_refused(const struct flush_known *known, const char *domain)
-{
-	return known->n_refused > 0 && find_refused(known, domain) != NULL;
-}
-
-void
-flush_known_refuse(struct flush_known *known, const char *domain)
-{
-	size_t size = strlen(domain) + 1;
-	struct flush_refused *refused;
-
-	if (known->n_refused >= FLUSH_DOMAINS_MAX ||
-	    find_refused(known, domain) != NULL)
-		return;
-	refused = malloc(sizeof(*refused) + size);
-	if (refused == NULL)
-		return;
-	memcpy(refused->name, domain, size);
-	put(&known->refused, &refused->link, hash_in(known, 0, domain));
-	known->n_refused++;
-}
-
-void
-flush_known_forget_refused(struct flush_known *known)
-{
-	struct flush_link *link, *next;
-
-	if (known->n_refused == 0)
-		return;
-	for (size_t i = 0; i < FLUSH_BUCKETS; i++) {
-		for (link = known->refused.buckets[i]; link != NULL;
-		     link = next) {
-			next = link->next;
-			free(FLUSH_OF(link, flush_refused, link));
-		}
-		known->refused.buckets[i] = NULL;
-	}
-	known->n_refused = 0;
-}
-
 /* -- all of it ------------------------------------------------------------ */
 
 void
@@ -488,16 +398,9 @@ flush_known_init(struct flush_known *known, struct hash_key key)
 
 /* Only for the end: the sets are not settled. */
 static void
-drop_sets(struct flush_known *known)
+drop_set(struct hash_link *link)
 {
-	struct flush_link *link, *next;
-
-	for (size_t i = 0; i < FLUSH_BUCKETS; i++) {
-		for (link = known->sets.buckets[i]; link != NULL; link = next) {
-			next = link->next;
-			free(FLUSH_OF(link, flush_set, link));
-		}
-	}
+	free(OWNER_OF(link, flush_set, link));
 }
 
 void
@@ -506,7 +409,6 @@ flush_known_clear(struct flush_known *known)
 	while (!TAILQ_EMPTY(&known->all_domains))
 		flush_known_drop_domain(
 		    known, TAILQ_FIRST(&known->all_domains));
-	drop_sets(known);
-	flush_known_forget_refused(known);
+	hash_chains_clear(&known->sets, drop_set);
 	due_heap_clear(&known->due);
 }

@@ -2,20 +2,17 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 
 /*
- * What flush_plan.c knows to wait: host sets, their domains, the domains'
- * messages, and the domains that the flush service refuses. Nobody else
- * includes this. It finds, makes and drops things, within the limits of
- * flush_plan.h, and has no idea of when to do what.
+ * What the flush plan knows to wait: host sets, their domains, the domains'
+ * messages. Nobody else includes this. It finds, makes and drops things, within
+ * the limits of flush_plan.h, and has no idea of when to do what.
  *
- * Everything is found by a hash (chains, because things come and go, which
- * hash_index.h does not know) and stands in lists, so that no call looks at
+ * Everything is found by a hash and stands in lists, so that no call looks at
  * more than it needs.
  */
 #ifndef NH_POLICY_FLUSH_KNOWN_H
 #define NH_POLICY_FLUSH_KNOWN_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -24,23 +21,9 @@
 #include "policy/delivery_line.h"
 #include "policy/due_heap.h"
 #include "policy/hash.h"
-
-#define FLUSH_BUCKETS 16384 /* a power of two */
-
-#define FLUSH_OF(pointer, type, member)                                        \
-	((struct type *)(void *)((char *)(pointer)-offsetof(                   \
-	    struct type, member)))
+#include "policy/hash_chains.h"
 
 enum flush_kind { FLUSH_KIND_SET = 0, FLUSH_KIND_DOMAIN, FLUSH_KIND_MESSAGE };
-
-struct flush_link {
-	struct flush_link *next;
-	uint64_t hash;
-};
-
-struct flush_index {
-	struct flush_link *buckets[FLUSH_BUCKETS];
-};
 
 struct flush_domain;
 struct flush_message;
@@ -48,7 +31,7 @@ struct flush_message;
 struct flush_set {
 	struct due due; /* the last flush; while it is planned, lines that
 			   come are answered */
-	struct flush_link link;
+	struct hash_link link;
 	uint64_t key;
 	bool up;
 	bool moved;	/* mail that waited for another set came, and no
@@ -68,7 +51,7 @@ struct flush_set {
 
 struct flush_domain {
 	struct due due; /* the next flush, or the end of the last one's gap */
-	struct flush_link link;
+	struct hash_link link;
 	struct flush_set *set;
 	bool planned;	/* due is a flush */
 	uint32_t round; /* the last in which it was looked at */
@@ -88,7 +71,7 @@ struct flush_domain {
 
 struct flush_message {
 	struct due due; /* the next time it is asked for */
-	struct flush_link link;
+	struct hash_link link;
 	struct flush_domain *domain;
 	bool by_host;
 	bool homeless;	    /* in no list of a set: its domain is moving */
@@ -105,8 +88,8 @@ struct flush_message {
 
 struct flush_known {
 	struct hash_key key;
-	struct flush_index sets, domains, messages, refused;
-	uint32_t n_sets, n_domains, n_messages, n_refused;
+	struct hash_chains sets, domains, messages;
+	uint32_t n_sets, n_domains, n_messages;
 	uint32_t n_waiting; /* domains with mail */
 	struct due_heap due;
 	/* The longest unheard of stand first: */
@@ -126,8 +109,6 @@ struct flush_domain *flush_known_domain(const struct flush_known *known,
     const struct flush_set *set, const char *name) NH_NONNULL(1, 3);
 struct flush_message *flush_known_message(const struct flush_known *known,
     const struct flush_domain *domain, const char *queue_id) NH_NONNULL(1, 3);
-bool flush_known_is_refused(
-    const struct flush_known *known, const char *domain) NH_ALL_NONNULL;
 
 /*
  * Each: found or made, or NULL without memory or room. A domain takes the place
@@ -140,9 +121,6 @@ struct flush_domain *flush_known_need_domain(
     struct flush_known *known, uint64_t set, const char *name) NH_ALL_NONNULL;
 struct flush_message *flush_known_need_message(struct flush_known *known,
     struct flush_domain *domain, const char *queue_id) NH_ALL_NONNULL;
-void flush_known_refuse(
-    struct flush_known *known, const char *domain) NH_ALL_NONNULL;
-void flush_known_forget_refused(struct flush_known *known) NH_ALL_NONNULL;
 
 /* What a new line says of a message. Returns: -1 without memory; the message is
    as it was then. */
