@@ -40,6 +40,15 @@ hex_value(char digit)
 	return at == NULL ? -1 : (int)(at - digits);
 }
 
+struct timeval
+clock_timeval(uint64_t ms)
+{
+	struct timeval span = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+
+	return span;
+}
+
 void
 clock_boot_id(uint8_t id_r[16])
 {

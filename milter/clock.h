@@ -10,11 +10,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 #include "policy/compiler.h"
 
 /* CLOCK_BOOTTIME in milliseconds: goes on while the machine sleeps. */
 uint64_t clock_boot_ms(void);
+
+/* A time span as libevent wants it. */
+struct timeval clock_timeval(uint64_t ms);
 
 /* The identity of this boot (Linux: /proc/sys/kernel/random/boot_id); all
    zero where it cannot be read. */

@@ -226,8 +226,7 @@ finish(struct command *command, bool lost, int status)
 static void
 ask_in(struct command *command, uint32_t ms)
 {
-	const struct timeval tv = { .tv_sec = ms / 1000,
-		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+	const struct timeval tv = clock_timeval(ms);
 
 	(void)event_add(command->ask, &tv);
 }

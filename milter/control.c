@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "milter/clock.h"
 #include "milter/control_parts.h"
 
 #define CONTROL_CLIENTS_MAX 32 /* with requests left behind */
@@ -48,8 +49,7 @@ static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	struct control *control = arg;
-	struct timeval tv = { .tv_sec = CONTROL_PAUSE_MS / 1000,
-		.tv_usec = CONTROL_PAUSE_MS % 1000 * 1000 };
+	struct timeval tv = clock_timeval(CONTROL_PAUSE_MS);
 
 	if (event_add(control->pause, &tv) == 0)
 		(void)evconnlistener_disable(listener);

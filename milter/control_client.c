@@ -13,6 +13,7 @@
 
 #include <event2/buffer.h>
 
+#include "milter/clock.h"
 #include "policy/printable.h"
 
 #define CONTROL_LINE_MAX   1024		/* bytes of a request */
@@ -21,15 +22,6 @@
 #ifndef CONTROL_IDLE_MS
 #define CONTROL_IDLE_MS 30000 /* for one request line; for one write */
 #endif
-
-static struct timeval
-idle_time(void)
-{
-	struct timeval tv = { .tv_sec = (time_t)(CONTROL_IDLE_MS / 1000),
-		.tv_usec = (suseconds_t)(CONTROL_IDLE_MS % 1000 * 1000) };
-
-	return tv;
-}
 
 static void
 request_free(struct control_request *request)
@@ -74,7 +66,7 @@ control_client_free(struct client *client)
 static void
 start_idle(struct client *client)
 {
-	struct timeval tv = idle_time();
+	struct timeval tv = clock_timeval(CONTROL_IDLE_MS);
 
 	/* One deadline for the whole line, so that a client that sends a byte
 	   now and then does not stay for ever. */
@@ -357,7 +349,7 @@ static bool
 client_setup(struct client *client, evutil_socket_t fd)
 {
 	struct control *control = client->control;
-	struct timeval tv = idle_time();
+	struct timeval tv = clock_timeval(CONTROL_IDLE_MS);
 
 	client->bev =
 	    bufferevent_socket_new(control->base, fd, BEV_OPT_CLOSE_ON_FREE);

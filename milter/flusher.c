@@ -5,56 +5,18 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "milter/clock.h"
-#include "milter/command.h"
+#include "milter/flusher_parts.h"
 #include "milter/log.h"
-#include "policy/flush_plan.h"
-#include "policy/printable.h"
 #include "policy/route.h"
 
-#define TRIALS_MAX	32 /* asked for and not begun */
-#define NAMED_MAX	5  /* domains of one recovery that are named */
-#define TROUBLE_GAP_MS	60000
 #define RECOVERY_END_MS 2000 /* nothing to do for so long: it is over */
-#define SHOWN_MAX	(ADDRESS_DOMAIN_MAX * 4)
-#ifndef FLUSHER_DEADLINE_MS
-#define FLUSHER_DEADLINE_MS 30000
-#endif
 
 #define ALPHANUMERIC                                                           \
 	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-/* What is said of many domains: of the first by name, then a number. */
-struct flusher_tally {
-	uint32_t flushed, refused;
-};
-
-struct flusher {
-	struct event_base *base;
-	struct event *timer;
-	bool awake; /* the timer is set for now */
-	struct flush_plan *plan;
-	struct command *command; /* under way, or NULL */
-	struct flush_step step;	 /* what it is for */
-
-	/* of the configuration */
-	bool enabled;
-	uint32_t flush_again_ms;
-	char **argv; /* with room for two more words */
-	size_t n_argv;
-	size_t message_at; /* the last "-s"; 0: there is none */
-	bool hopeless;	   /* there is no such program */
-
-	char trials[TRIALS_MAX][DELIVERY_QUEUE_MAX];
-	uint32_t trials_begun, trials_asked; /* a ring */
-
-	struct flusher_tally tally;
-	uint64_t quiet_ms; /* general trouble is not told again before */
-};
 
 /* -- the configuration ---------------------------------------------------- */
 
@@ -121,143 +83,19 @@ flusher_adopt(struct flusher *flusher, const struct config *config)
 	flush_plan_move(flusher->plan, find_set, config);
 }
 
-/* -- what came of it ------------------------------------------------------ */
-
-static const char *
-shown(const char *text, char out[SHOWN_MAX])
-{
-	return printable(text, strlen(text), out, SHOWN_MAX);
-}
-
-static void
-tell_flushed(struct flusher *flusher)
-{
-	char domain[SHOWN_MAX];
-
-	if (flusher->step.action == FLUSH_MESSAGE) {
-		log_debug(
-		    "%s: asked the MTA to try it again", flusher->step.what);
-		return;
-	}
-	log_line(flusher->tally.flushed++ < NAMED_MAX ? CONFIG_LOG_INFO
-						      : CONFIG_LOG_DEBUG,
-	    "flushed %s: mail that waited is tried again",
-	    shown(flusher->step.what, domain));
-}
-
-static void
-tell_refused(struct flusher *flusher)
-{
-	char domain[SHOWN_MAX];
-
-	(void)shown(flusher->step.what, domain);
-	flush_plan_refuse(flusher->plan, flusher->step.what);
-	log_line(flusher->tally.refused++ < NAMED_MAX ? CONFIG_LOG_WARNING
-						      : CONFIG_LOG_DEBUG,
-	    "cannot flush %s: fast_flush_domains of the MTA does not list it, "
-	    "so mail that waits is tried when the MTA does by itself; main.cf "
-	    "needs fast_flush_domains = $relay_domains, %s",
-	    domain, domain);
-}
-
-/* The end of one recovery: what was not named is counted. */
-static void
-end_tally(struct flusher *flusher)
-{
-	struct flusher_tally *tally = &flusher->tally;
-
-	if (tally->flushed > NAMED_MAX)
-		log_info("flushed %u more domains",
-		    (unsigned)(tally->flushed - NAMED_MAX));
-	if (tally->refused > NAMED_MAX)
-		log_warning("cannot flush %u more domains that "
-			    "fast_flush_domains of the MTA does not list",
-		    (unsigned)(tally->refused - NAMED_MAX));
-	*tally = (struct flusher_tally){ 0, 0 };
-}
-
-/* Trouble that is the same for all domains is told once a minute. */
-static void
-tell_trouble(struct flusher *flusher, const char *what, const char *advice)
-{
-	uint64_t now_ms = clock_boot_ms();
-	char domain[SHOWN_MAX];
-	bool loud = now_ms >= flusher->quiet_ms;
-
-	if (loud)
-		flusher->quiet_ms = now_ms + TROUBLE_GAP_MS;
-	log_line(loud ? CONFIG_LOG_WARNING : CONFIG_LOG_DEBUG,
-	    "cannot flush %s: %s: %s%s", shown(flusher->step.what, domain),
-	    flusher->argv[0], what, advice);
-}
-
-/* postqueue(1) exits with 69 for all of these; only its words tell. */
-static const struct {
-	const char *words;
-	const char *advice;
-} advices[] = {
-	{ "ermission denied",
-	    "; under NoNewPrivileges the daemon has to be in the group of "
-	    "postqueue (SupplementaryGroups=postdrop)" },
-	{ "not allowed to flush",
-	    "; authorized_flush_users of main.cf has to list the daemon's "
-	    "user" },
-};
-
-static void
-tell_failed(struct flusher *flusher, const struct command_result *result)
-{
-	const char *advice = "";
-	char what[COMMAND_OUTPUT_MAX + 32];
-
-	for (size_t i = 0; i < NELEM(advices); i++) {
-		if (strstr(result->output, advices[i].words) != NULL)
-			advice = advices[i].advice;
-	}
-	(void)snprintf(what, sizeof(what), "exit status %d%s%s", result->status,
-	    result->output[0] == '\0' ? "" : ": ", result->output);
-	tell_trouble(flusher, what, advice);
-}
+/* -- what is to be done --------------------------------------------------- */
 
 static void wake(struct flusher *flusher);
 
 static void
 on_done(void *arg, const struct command_result *result)
 {
-	static const char refusal[] =
-	    "Flush service is not configured for destination";
 	struct flusher *flusher = arg;
-	char what[64];
 
 	flusher->command = NULL;
-	switch (result->end) {
-	case COMMAND_EXITED:
-		if (result->status == 0)
-			tell_flushed(flusher);
-		else if (flusher->step.action == FLUSH_DOMAIN &&
-			 strstr(result->output, refusal) != NULL)
-			tell_refused(flusher);
-		else
-			tell_failed(flusher, result);
-		break;
-	case COMMAND_KILLED:
-		(void)snprintf(what, sizeof(what), "was killed by signal %d",
-		    result->status);
-		tell_trouble(flusher, what, "");
-		break;
-	case COMMAND_TIMED_OUT:
-		(void)snprintf(what, sizeof(what), "was ended after %g s",
-		    FLUSHER_DEADLINE_MS / 1e3);
-		tell_trouble(flusher, what, "");
-		break;
-	case COMMAND_LOST:
-		tell_trouble(flusher, "nobody knows how it ended", "");
-		break;
-	}
+	flusher_report(flusher, result);
 	wake(flusher);
 }
-
-/* -- what is to be done --------------------------------------------------- */
 
 /* What could be taken for an option, or is no queue id, is nobody's word. */
 static bool
@@ -277,7 +115,7 @@ static void
 could_not_start(struct flusher *flusher, int error)
 {
 	if (error != ENOENT && error != EACCES && error != ENOEXEC) {
-		tell_trouble(flusher, strerror(error), "");
+		flusher_tell_trouble(flusher, strerror(error), "");
 		return;
 	}
 	flusher->hopeless = true;
@@ -315,7 +153,7 @@ ask_mta(struct flusher *flusher, const struct flush_step *step)
 static bool
 next_trial(struct flusher *flusher, struct flush_step *step)
 {
-	uint32_t at = flusher->trials_begun % TRIALS_MAX;
+	uint32_t at = flusher->trials_begun % FLUSHER_TRIALS_MAX;
 
 	if (flusher->trials_begun == flusher->trials_asked)
 		return false;
@@ -328,8 +166,7 @@ next_trial(struct flusher *flusher, struct flush_step *step)
 static void
 sleep_for(struct flusher *flusher, uint32_t ms)
 {
-	const struct timeval tv = { .tv_sec = ms / 1000,
-		.tv_usec = (suseconds_t)(ms % 1000) * 1000 };
+	const struct timeval tv = clock_timeval(ms);
 
 	flusher->awake = false;
 	(void)event_add(flusher->timer, &tv);
@@ -366,7 +203,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	    flusher->enabled && ask_mta(flusher, &step))
 		return;
 	if (wait_ms > RECOVERY_END_MS)
-		end_tally(flusher);
+		flusher_end_tally(flusher);
 	if (flusher->trials_begun != flusher->trials_asked)
 		wake(flusher);
 	else if (wait_ms != UINT32_MAX)
@@ -462,10 +299,11 @@ flusher_try_one(
 {
 	char to[ADDRESS_LOCAL_MAX + 1 + ADDRESS_DOMAIN_MAX];
 	struct flush_step step = { .action = FLUSH_MESSAGE };
-	char *place = flusher->trials[flusher->trials_asked % TRIALS_MAX];
+	char *place =
+	    flusher->trials[flusher->trials_asked % FLUSHER_TRIALS_MAX];
 
 	if (flusher->hopeless || flusher->message_at == 0 ||
-	    flusher->trials_asked - flusher->trials_begun == TRIALS_MAX)
+	    flusher->trials_asked - flusher->trials_begun == FLUSHER_TRIALS_MAX)
 		return false;
 	if (!flush_plan_take_one(
 		flusher->plan, set, clock_boot_ms(), to, step.what))

@@ -11,6 +11,7 @@
 #include <systemd/sd-journal.h>
 #include <time.h>
 
+#include "milter/clock.h"
 #include "milter/log.h"
 #include "policy/delivery_line.h"
 
@@ -43,15 +44,6 @@ struct journal_follower {
 };
 
 static void on_ready(evutil_socket_t fd, short what, void *arg);
-
-static struct timeval
-time_of_ms(unsigned ms)
-{
-	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
-
-	return tv;
-}
 
 static uint64_t
 real_us(void)
@@ -309,7 +301,7 @@ turn(struct journal_follower *follower)
 static void
 breathe(struct journal_follower *follower)
 {
-	struct timeval tv = time_of_ms(BREATH_MS);
+	struct timeval tv = clock_timeval(BREATH_MS);
 
 	if (event_add(follower->breath, &tv) == 0 && follower->ready != NULL)
 		(void)event_del(follower->ready);
@@ -376,7 +368,7 @@ on_look(evutil_socket_t fd, short what, void *arg)
 static bool
 set_up(struct journal_follower *follower, const char *directory)
 {
-	struct timeval tv = time_of_ms(JOURNAL_FOLLOWER_LOOK_MS);
+	struct timeval tv = clock_timeval(JOURNAL_FOLLOWER_LOOK_MS);
 
 	if (directory != NULL) {
 		follower->directory = strdup(directory);

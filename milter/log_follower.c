@@ -62,15 +62,6 @@ struct log_follower {
 	struct tail_buffer buffer;
 };
 
-static struct timeval
-time_of_ms(unsigned ms)
-{
-	struct timeval tv = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
-
-	return tv;
-}
-
 /* ---- files ---- */
 
 /* By the descriptor, so that it is this file's, whatever the path names now.
@@ -334,7 +325,7 @@ turn(struct log_follower *follower)
 static void
 breathe(struct log_follower *follower)
 {
-	struct timeval tv = time_of_ms(BREATH_MS);
+	struct timeval tv = clock_timeval(BREATH_MS);
 
 	if (event_add(follower->breath, &tv) == 0)
 		(void)event_del(follower->notified);
@@ -418,7 +409,7 @@ name_of(const char *path)
 static bool
 set_up(struct log_follower *follower, const char *path)
 {
-	struct timeval tv = time_of_ms(LOG_FOLLOWER_LOOK_MS);
+	struct timeval tv = clock_timeval(LOG_FOLLOWER_LOOK_MS);
 
 	follower->path = strdup(path);
 	follower->folder = folder_of(path);

@@ -17,8 +17,7 @@
 void
 prober_schedule_in(struct prober_target *target, uint64_t wait_ms)
 {
-	struct timeval wait = { (time_t)(wait_ms / 1000),
-		(suseconds_t)(wait_ms % 1000 * 1000) };
+	struct timeval wait = clock_timeval(wait_ms);
 
 	if (target->timer != NULL)
 		(void)event_add(target->timer, &wait);

@@ -6,6 +6,7 @@
 static unsigned deadline_ms = 20000;
 #define FLUSHER_DEADLINE_MS deadline_ms
 #include "milter/flusher.c"
+#include "milter/flusher_report.c"
 
 #include <check.h>
 #include <sys/stat.h>
@@ -299,17 +300,17 @@ START_TEST(there_are_not_too_many_trials_at_once)
 	char queue_id[16];
 
 	use(" -s", "", "");
-	for (int i = 0; i <= TRIALS_MAX; i++) {
+	for (int i = 0; i <= FLUSHER_TRIALS_MAX; i++) {
 		snprintf(queue_id, sizeof(queue_id), "Q%d", i);
 		wait_for(queue_id, "u@a.test");
 	}
 	hear_another();
-	for (int i = 0; i < TRIALS_MAX; i++)
+	for (int i = 0; i < FLUSHER_TRIALS_MAX; i++)
 		ck_assert(try_one());
 	ck_assert(!try_one());
 	wait_runs(1);
 	ck_assert(try_one());
-	wait_runs(TRIALS_MAX + 1);
+	wait_runs(FLUSHER_TRIALS_MAX + 1);
 }
 END_TEST
 
