@@ -5,14 +5,13 @@ nothing, and it comes back by itself. Times are compared with times that the
 same test measured with all hosts healthy, never with a fixed number."""
 
 import re
-import threading
 import time
 
 import pytest
 
 from harness import (GREETING_431, GREYLISTING, HEALTHY, MAIL_452, SILENT,
-                     mail, median, routes_to, spread, wait_until)
-import socket
+                     median, routes_to, spread, wait_until)
+from traffic import Traffic
 
 MESSAGES = 500
 ROUNDS = 3
@@ -157,37 +156,6 @@ def test_greylisting_by_the_healthy_host_does_not_wake_the_silent_one(room):
     assert median(figures) <= 2 * healthy
 
 
-class SteadySender:
-    """One message each `pause` seconds, until told to stop."""
-
-    def __init__(self, postfix, pause):
-        self.postfix, self.pause = postfix, pause
-        self.sent = 0
-        self.error = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        try:
-            with socket.create_connection(
-                    (self.postfix.address, self.postfix.port),
-                    timeout=30) as sock, sock.makefile("rwb") as file:
-                mail(file, None, ())
-                while not self._stop.wait(self.pause):
-                    mail(file, "sender@sender.test",
-                         ("steady%d@example.test" % self.sent,))
-                    self.sent += 1
-        except Exception as error:      # noqa: BLE001 - told at stop()
-            self.error = error
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join(30)
-        if self.error:
-            raise self.error
-
-
 @pytest.mark.alone
 def test_a_host_that_turns_silent_in_mid_traffic_delays_nothing_later(room):
     a, b, daemon = two_hosts(room, HEALTHY, HEALTHY,
@@ -199,7 +167,7 @@ def test_a_host_that_turns_silent_in_mid_traffic_delays_nothing_later(room):
 
     a.forget()
     b.forget()
-    sender = SteadySender(postfix, pause=0.02)
+    sender = Traffic(postfix, "steady", pause=0.02)
     try:
         wait_until(lambda: len(a.messages) >= 50, 20, "traffic flows by A")
         a.become(SILENT)
