@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <malloc.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "policy/config_parse.h"
@@ -14,60 +13,6 @@
 
 /* A text of more bytes is worth asking malloc(3) to give memory back. */
 #define TRIM_BYTES ((size_t)1 << 20)
-
-/* -- the text becomes a tree ---------------------------------------------- */
-
-static const struct {
-	const char *error;
-	const char *expected;
-} syntax_errors[] = {
-	{ "syntax error",
-	    "NAME = VALUE; was expected, look for a missing semicolon, comma, "
-	    "quote or bracket here or before" },
-	{ "duplicate setting name", "each option once was expected" },
-	{ "mismatched element type in array",
-	    "an array of one type was expected" },
-	{ "memory exhausted", "fewer levels of brackets were expected" },
-};
-
-static void
-report_syntax(const config_t *tree, const struct config_source *source,
-    struct config_report *report)
-{
-	const char *error = config_error_text(tree);
-	const char *expected = "a file in the syntax of libconfig was expected";
-	unsigned place = (unsigned)config_error_line(tree);
-
-	/* The end of the text is shown as its last line. */
-	if (place > source->lines)
-		place = source->lines;
-	if (error == NULL)
-		error = "unreadable";
-	for (size_t i = 0; i < NELEM(syntax_errors); i++) {
-		if (strcmp(error, syntax_errors[i].error) == 0)
-			expected = syntax_errors[i].expected;
-	}
-	config_error_at(report, place, "%s; %s", error, expected);
-}
-
-static int
-parse_tree(config_t *tree, const struct config_source *source,
-    struct config_report *report)
-{
-	FILE *stream = fmemopen(source->text, source->len, "r");
-	int good;
-
-	if (stream == NULL) {
-		config_error_at(report, 0,
-		    "no memory for its text; less text was expected");
-		return -1;
-	}
-	good = config_read(tree, stream);
-	fclose(stream);
-	if (!good)
-		report_syntax(tree, source, report);
-	return good ? 0 : -1;
-}
 
 /* -- the tree becomes a configuration ------------------------------------- */
 
@@ -182,24 +127,40 @@ prepare_lists(struct config_reader *reader)
 }
 
 static void
-read_tree(
-    const config_t *tree, struct config *config, struct config_report *report)
+read_tree(const struct config_tree *tree, struct config *config,
+    struct config_report *report)
 {
 	struct config_reader *reader = xcalloc(1, sizeof(*reader));
 
 	reader->config = config;
 	reader->report = report;
-	read_sections(reader, config_root_setting(tree));
+	read_sections(reader, config_root_setting(&tree->parsed));
 	config_check_options(reader);
 	prepare_lists(reader);
 	config_read_delivery(reader);
 	config_read_pools(reader);
 	config_read_routes(reader);
-	config_read_not_routed(reader);
-	config_check_routes(reader);
+	if (!reader->broken) {
+		config_read_not_routed(reader);
+		config_check_routes(reader);
+		config_check_pools(reader);
+	}
 	config_sets_finish(reader);
 	free(reader->route_lines);
 	free(reader);
+}
+
+static void
+read_source(const struct config_source *source, struct config *config,
+    struct config_report *report)
+{
+	struct config_tree tree;
+	char *text = config_pieces_rest(source);
+
+	if (config_tree_parse(&tree, text, 0, report) == 0)
+		read_tree(&tree, config, report);
+	config_tree_clear(&tree);
+	free(text);
 }
 
 /* -- what others call ----------------------------------------------------- */
@@ -212,18 +173,14 @@ config_load(const char *path, struct config **config_r,
 	struct config_report report = { .source = &source,
 		.problems = problems_r };
 	struct config *config = xcalloc(1, sizeof(*config));
-	config_t tree;
 	bool large;
 
 	*problems_r = (struct config_problems){ .list = NULL };
 	config->path = xstrdup(path);
-	config_init(&tree);
-	if (config_source_read(&source, path, &report) == 0 &&
-	    parse_tree(&tree, &source, &report) == 0)
-		read_tree(&tree, config, &report);
-	config_destroy(&tree);
+	if (config_source_read(&source, path, &report) == 0)
+		read_source(&source, config, &report);
 	config_report_finish(&report);
-	/* The tree of a million routes is 1.6 GB; glibc would keep it. */
+	/* glibc would keep the trees' memory. */
 	large = source.len > TRIM_BYTES;
 	config_source_clear(&source);
 	if (large)
@@ -261,7 +218,7 @@ config_free(struct config **config)
 	free(old->members);
 	free(old->sets);
 	free(old->routes);
-	free(old->arena);
+	config_strings_free(&old->strings);
 	free(old->path);
 	free(old);
 }

@@ -153,7 +153,7 @@ struct config {
 	struct route_index *index; /* policy/route.h; holds not_routed too */
 	bool any_tempfail;	   /* some route says tempfail */
 	bool any_names;		   /* some host is a name */
-	char *arena;		   /* the strings of the routes */
+	struct config_strings *strings; /* of the routes */
 };
 
 /* What was wrong, or questionable, with a file: all of it, not just the

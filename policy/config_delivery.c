@@ -99,10 +99,9 @@ read_reply(struct config_reader *reader, const config_setting_t *setting)
 	struct reply_rule *rule = &delivery->replies[delivery->n_replies];
 	struct config_raw_reply raw = { .concerns = NOT_WRITTEN };
 	size_t errors = reader->report->problems->n_errors;
-	struct config_found found;
 
 	config_group_read(
-	    &reader->reply_group, setting, &raw, reader->report, &found);
+	    &reader->reply_group, setting, &raw, reader->report, NULL);
 	if (reader->report->problems->n_errors != errors)
 		return;
 	if (raw.reply == NULL || raw.concerns == NOT_WRITTEN) {

@@ -304,25 +304,33 @@ report_unknown(const struct config_group *group,
 	    CONFIG_SHOWN(config_setting_name(setting)), names);
 }
 
+/* Options mostly stand as in the table: begins behind the one found last. */
+static const struct config_option *
+find_option(const struct config_group *group, const char *name, unsigned *at)
+{
+	size_t skip = strlen(group->prefix);
+
+	for (unsigned i = 0; i < group->n; i++) {
+		const struct config_option *option = &group->options[*at];
+
+		*at = *at + 1 == group->n ? 0 : *at + 1;
+		if (strcmp(option->name + skip, name) == 0)
+			return option;
+	}
+	return NULL;
+}
+
 static void
 read_member(const struct config_group *group, const config_setting_t *member,
-    void *base, struct config_report *report, struct config_found *found_r)
+    const struct config_option *option, void *base,
+    struct config_report *report)
 {
-	const char *name = config_setting_name(member);
-	const struct config_option *option = NULL;
 	char expected[TEXT_MAX], shown[CONFIG_SHOWN_MAX];
-	size_t skip = strlen(group->prefix);
-	unsigned i;
 
-	for (i = 0; i < group->n && option == NULL; i++) {
-		if (strcmp(group->options[i].name + skip, name) == 0)
-			option = &group->options[i];
-	}
 	if (option == NULL) {
 		report_unknown(group, member, report);
 		return;
 	}
-	found_r->setting[i - 1] = member;
 	if (put_setting(group, option, member, (char *)base + option->offset))
 		return;
 	describe(option, expected);
@@ -335,10 +343,14 @@ config_group_read(const struct config_group *group,
     const config_setting_t *setting, void *base, struct config_report *report,
     struct config_found *found_r)
 {
+	const struct config_option *option;
+	const config_setting_t *member;
 	char shown[CONFIG_SHOWN_MAX];
+	unsigned at = 0;
 	int n;
 
-	memset(found_r, 0, sizeof(*found_r));
+	if (found_r != NULL)
+		memset(found_r, 0, sizeof(*found_r));
 	if (!config_setting_is_group(setting)) {
 		config_error_at(report, config_line(setting),
 		    "%.*s: %s; a group { name = value; ... } was expected",
@@ -347,8 +359,11 @@ config_group_read(const struct config_group *group,
 		return;
 	}
 	n = config_setting_length(setting);
-	for (int i = 0; i < n; i++)
-		read_member(group,
-		    config_setting_get_elem(setting, (unsigned)i), base, report,
-		    found_r);
+	for (int i = 0; i < n; i++) {
+		member = config_setting_get_elem(setting, (unsigned)i);
+		option = find_option(group, config_setting_name(member), &at);
+		if (found_r != NULL && option != NULL)
+			found_r->setting[option - group->options] = member;
+		read_member(group, member, option, base, report);
+	}
 }

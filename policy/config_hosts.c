@@ -14,7 +14,6 @@ read_item(struct config_reader *reader, const config_setting_t *setting,
 {
 	struct config_raw_host raw = reader->host_default;
 	size_t errors = reader->report->problems->n_errors;
-	struct config_found found;
 	struct err err;
 
 	/* "192.168.1.10" stands for { host = "192.168.1.10"; }. */
@@ -22,7 +21,7 @@ read_item(struct config_reader *reader, const config_setting_t *setting,
 		raw.host = config_setting_get_string(setting);
 	else
 		config_group_read(
-		    &reader->host_group, setting, &raw, reader->report, &found);
+		    &reader->host_group, setting, &raw, reader->report, NULL);
 	if (reader->report->problems->n_errors > errors)
 		return -1;
 	item_r->line = config_line(setting);

@@ -35,6 +35,18 @@ struct config_source_run {
 	unsigned line_there; /* its number in that file */
 };
 
+/* Where the routes are cut, and what the scan of the text has seen so far. */
+struct config_pieces {
+	size_t *at; /* the commas before the pieces, as places in the text */
+	size_t n, capacity;
+	size_t end;	 /* behind the last one; 0: not seen yet */
+	uint32_t routes; /* in all, those before the first comma too */
+	uint32_t routes_here;
+	size_t comma; /* the last one between two routes; 0: none */
+	unsigned depth;
+	bool named, inside;
+};
+
 struct config_source {
 	char *text;
 	size_t len, size;
@@ -43,6 +55,7 @@ struct config_source {
 	size_t n_runs;
 	char **files; /* names as they are shown */
 	unsigned n_files;
+	struct config_pieces pieces;
 };
 
 struct config_report;
@@ -63,6 +76,40 @@ void config_source_clear(struct config_source *source) NH_ALL_NONNULL;
 /* Where a line of the text comes from. Owns: the source. */
 void config_source_find(const struct config_source *source, unsigned line,
     const char **file_r, unsigned *line_r) NH_ALL_NONNULL;
+
+/* -- config_pieces.c: a long list of routes is parsed piece by piece ------ */
+
+/*
+ * libconfig's tree of a million routes takes 1.6 GB, and most of the time to
+ * parse them goes into main memory. Pieces are cut between two routes, where
+ * the text says the same in pieces as it does as a whole. A short list is one
+ * piece with all the rest.
+ */
+
+/* The scan tells: a name, or one of "()[]{},", at a place of the text. */
+void config_pieces_name(
+    struct config_pieces *pieces, const char *name, size_t len) NH_ALL_NONNULL;
+void config_pieces_mark(
+    struct config_pieces *pieces, char mark, size_t at) NH_ALL_NONNULL;
+
+/* The scan is over. A list without an end is left whole, for the parser to say
+   where it broke. */
+void config_pieces_settle(struct config_pieces *pieces) NH_ALL_NONNULL;
+
+/* The text without the pieces, with all its lines. Owns: the caller. */
+char *config_pieces_rest(const struct config_source *source) NH_ALL_NONNULL;
+
+/* A piece as a text of its own: a list of routes. Begins zeroed. */
+struct config_piece {
+	char *text;	       /* the caller's to free, after the last one */
+	unsigned lines_before; /* in the source */
+	size_t number, size, counted; /* config_pieces.c's own */
+};
+/* Returns: false when there are no more. */
+bool config_pieces_next(const struct config_source *source,
+    struct config_piece *piece) NH_ALL_NONNULL;
+
+void config_pieces_clear(struct config_pieces *pieces) NH_ALL_NONNULL;
 
 /* -- config_report.c: problems in the order of the text ------------------- */
 
@@ -118,10 +165,11 @@ void config_group_defaults(
  * Reads setting (a group, else an error) into base: generic types at the
  * option's offset, of the others only where they are. Every unknown option,
  * wrong type and value out of range is reported.
+ * found_r: NULL when nobody asks.
  */
 void config_group_read(const struct config_group *group,
     const config_setting_t *setting, void *base, struct config_report *report,
-    struct config_found *found_r) NH_ALL_NONNULL;
+    struct config_found *found_r) NH_NONNULL(1, 2, 3, 4);
 
 /* Has text from min to max bytes, and no control character? */
 bool config_text_is_good(
@@ -131,11 +179,31 @@ bool config_text_is_good(
 char *config_setting_shown(
     const config_setting_t *setting, char out[CONFIG_SHOWN_MAX]) NH_ALL_NONNULL;
 
-/* The line of a setting in the text. */
+/* -- config_tree.c: libconfig's tree of a stretch of the text ------------- */
+
+struct config_tree {
+	config_t parsed; /* first: its settings know it */
+	unsigned lines_before;
+};
+
+/*
+ * Parses text; what stands before it in the source are lines_before lines.
+ * Owns: the caller, config_tree_clear, after an error too.
+ * Returns: 0, or -1 after a report, which stands alone.
+ */
+int config_tree_parse(struct config_tree *tree_r, const char *text,
+    unsigned lines_before,
+    struct config_report *report) NH_MUSTCHECK NH_ALL_NONNULL;
+void config_tree_clear(struct config_tree *tree) NH_ALL_NONNULL;
+
+/* The line of a setting in the source. */
 static inline unsigned
 config_line(const config_setting_t *setting)
 {
-	return setting->line;
+	const struct config_tree *tree =
+	    (const struct config_tree *)setting->config;
+
+	return tree->lines_before + setting->line;
 }
 
 /* -- one reading ---------------------------------------------------------- */
@@ -215,6 +283,8 @@ struct config_reader {
 	struct config_pool *pools;
 	uint32_t n_pools;
 	unsigned *route_lines; /* parallel to config->routes */
+	uint32_t routes_capacity;
+	bool broken; /* a piece is no syntax: nothing else is worth a word */
 	bool too_many_hosts;
 };
 
@@ -267,12 +337,23 @@ uint32_t config_set_of_hosts(struct config_reader *reader,
 uint32_t config_set_of_pool(struct config_reader *reader, const char *name,
     unsigned line) NH_ALL_NONNULL;
 
+/* Warns of pools that no route uses. */
+void config_check_pools(struct config_reader *reader) NH_ALL_NONNULL;
+
 /* Frees what only the reading needed, gives back unused room. */
 void config_sets_finish(struct config_reader *reader) NH_ALL_NONNULL;
 
 /* -- config_routes.c ------------------------------------------------------ */
 
+/* A block of strings, newest first in config->strings. */
+struct config_strings {
+	struct config_strings *before;
+	uint32_t used;
+	char text[65536 - 32]; /* with malloc's words about 64 kB */
+};
+
 void config_read_routes(struct config_reader *reader) NH_ALL_NONNULL;
+void config_strings_free(struct config_strings **strings) NH_ALL_NONNULL;
 void config_read_not_routed(struct config_reader *reader) NH_ALL_NONNULL;
 
 /* -- config_delivery.c: what the generic reader leaves of this group ------ */

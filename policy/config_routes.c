@@ -85,18 +85,46 @@ report_duplicate(const struct config_reader *reader, unsigned line,
 }
 
 /*
- * Puts the route's domain into the arena and the index.
- * Returns: 0, or -1 after a report.
+ * A copy of size bytes that does not move and goes with the config: strings of
+ * the routes stand one behind the other, in blocks that name the one before.
  */
-static int
-add_domain(struct config_reader *reader, const char *text, unsigned line,
-    char **arena_end)
+static const char *
+keep_string(struct config_reader *reader, const char *text, size_t size)
+{
+	struct config_strings *block = reader->config->strings;
+	char *at;
+
+	if (block == NULL || block->used + size > sizeof(block->text)) {
+		block = xcalloc(1, sizeof(*block));
+		block->before = reader->config->strings;
+		reader->config->strings = block;
+	}
+	at = block->text + block->used;
+	memcpy(at, text, size);
+	block->used += (uint32_t)size;
+	return at;
+}
+
+void
+config_strings_free(struct config_strings **strings)
+{
+	struct config_strings *block = *strings, *before;
+
+	*strings = NULL;
+	for (; block != NULL; block = before) {
+		before = block->before;
+		free(block);
+	}
+}
+
+/* Returns: the domain of the file's text, kept; NULL after a report. */
+static const char *
+add_domain(struct config_reader *reader, const char *text, unsigned line)
 {
 	struct config *config = reader->config;
 	char domain[ADDRESS_DOMAIN_MAX];
-	const char *wrong = NULL;
+	const char *wrong = NULL, *kept;
 	uint32_t first;
-	size_t size;
 
 	if (strcmp(text, "ALL") == 0)
 		memcpy(domain, "ALL", sizeof("ALL"));
@@ -107,18 +135,15 @@ add_domain(struct config_reader *reader, const char *text, unsigned line,
 		    "routes.domain: \"%s\" %s; \"example.com\", "
 		    "\".example.com\" or \"ALL\" was expected",
 		    CONFIG_SHOWN(text), wrong);
-		return -1;
+		return NULL;
 	}
-	size = strlen(domain) + 1;
-	memcpy(*arena_end, domain, size);
-	first = route_index_add(config->index, *arena_end, config->n_routes);
+	kept = keep_string(reader, domain, strlen(domain) + 1);
+	first = route_index_add(config->index, kept, config->n_routes);
 	if (first != ROUTE_NONE) {
 		report_duplicate(reader, line, domain, first);
-		return -1;
+		return NULL;
 	}
-	config->routes[config->n_routes].domain = *arena_end;
-	*arena_end += size;
-	return 0;
+	return kept;
 }
 
 /* Exactly one of hosts, pool and use_dns says where mail goes. */
@@ -142,18 +167,16 @@ has_one_source(struct config_reader *reader, const struct config_raw_route *raw,
 }
 
 static void
-read_route(struct config_reader *reader, const config_setting_t *setting,
-    char **arena_end)
+read_route(struct config_reader *reader, const config_setting_t *setting)
 {
 	struct config_raw_route raw = reader->route_default;
 	size_t errors = reader->report->problems->n_errors;
 	struct config *config = reader->config;
 	struct config_route *route = &config->routes[config->n_routes];
 	unsigned line = config_line(setting);
-	struct config_found found;
 
 	config_group_read(
-	    &reader->route_group, setting, &raw, reader->report, &found);
+	    &reader->route_group, setting, &raw, reader->report, NULL);
 	if (raw.domain == NULL) {
 		if (reader->report->problems->n_errors == errors)
 			config_error_at(reader->report, line,
@@ -165,7 +188,8 @@ read_route(struct config_reader *reader, const config_setting_t *setting,
 	route->use_dns = raw.use_dns;
 	route->when_all_deferred = (uint8_t)raw.when_all_deferred;
 	reader->route_lines[config->n_routes] = line;
-	if (add_domain(reader, raw.domain, line, arena_end) == -1)
+	route->domain = add_domain(reader, raw.domain, line);
+	if (route->domain == NULL)
 		return;
 	if (has_one_source(reader, &raw, line) && !raw.use_dns)
 		route->set =
@@ -176,52 +200,69 @@ read_route(struct config_reader *reader, const config_setting_t *setting,
 	config->n_routes++;
 }
 
-/* Room for all domains: the arena must not move while it is filled. */
-static size_t
-arena_size(const config_setting_t *list, unsigned n)
+/* Room for n more routes. */
+static void
+make_room(struct config_reader *reader, uint32_t n)
 {
-	const config_setting_t *setting, *member;
-	const char *domain;
-	size_t size = 1;
+	struct config *config = reader->config;
 
-	for (unsigned i = 0; i < n; i++) {
-		setting = config_setting_get_elem(list, i);
-		member = config_setting_is_group(setting)
-			     ? config_setting_get_member(setting, "domain")
-			     : NULL;
-		domain =
-		    member == NULL ? NULL : config_setting_get_string(member);
-		if (domain != NULL)
-			size += strlen(domain) + 1;
+	if (reader->routes_capacity - config->n_routes >= n)
+		return;
+	reader->routes_capacity = config->n_routes + n;
+	config->routes = xreallocarray(
+	    config->routes, reader->routes_capacity, sizeof(config->routes[0]));
+	reader->route_lines = xreallocarray(reader->route_lines,
+	    reader->routes_capacity, sizeof(reader->route_lines[0]));
+}
+
+static void
+read_list(struct config_reader *reader, const config_setting_t *list)
+{
+	unsigned n = (unsigned)config_setting_length(list);
+
+	make_room(reader, n);
+	for (unsigned i = 0; i < n; i++)
+		read_route(reader, config_setting_get_elem(list, i));
+}
+
+/* The list's other pieces; the first one came with the rest of the text. */
+static void
+read_pieces(struct config_reader *reader)
+{
+	struct config_piece piece = { .text = NULL };
+	struct config_tree tree;
+
+	while (!reader->broken &&
+	       config_pieces_next(reader->report->source, &piece)) {
+		if (config_tree_parse(&tree, piece.text, piece.lines_before,
+			reader->report) == 0)
+			read_list(
+			    reader, config_lookup(&tree.parsed, "routes"));
+		else
+			reader->broken = true;
+		config_tree_clear(&tree);
 	}
-	/* The last one may be a duplicate, which is written but not kept. */
-	return size + ADDRESS_DOMAIN_MAX;
+	free(piece.text);
 }
 
 void
 config_read_routes(struct config_reader *reader)
 {
 	const config_setting_t *list = config_written(reader, "routes");
-	struct config *config = reader->config;
-	unsigned n = 0;
-	char *arena_end;
+	uint32_t expected = reader->report->source->pieces.routes;
 
-	if (list != NULL && config_setting_is_list(list))
-		n = (unsigned)config_setting_length(list);
-	config->index = route_index_create(n);
-	config->routes = xcalloc((size_t)n + 1, sizeof(config->routes[0]));
-	if (n == 0) {
+	reader->config->index = route_index_create(expected);
+	make_room(reader, expected + 1);
+	if (list == NULL || !config_setting_is_list(list) ||
+	    config_setting_length(list) == 0) {
 		config_error_at(reader->report,
 		    list == NULL ? 0 : config_line(list),
 		    "there are no routes; routes = ( { domain = \"...\"; "
 		    "hosts = ( ... ); }, ... ); was expected");
 		return;
 	}
-	reader->route_lines = xcalloc(n, sizeof(reader->route_lines[0]));
-	arena_end = config->arena = xcalloc(arena_size(list, n), 1);
-	for (unsigned i = 0; i < n; i++)
-		read_route(
-		    reader, config_setting_get_elem(list, i), &arena_end);
+	read_list(reader, list);
+	read_pieces(reader);
 }
 
 /* -- not_routed ----------------------------------------------------------- */

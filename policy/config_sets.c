@@ -201,10 +201,9 @@ read_pool(struct config_reader *reader, const config_setting_t *setting)
 {
 	struct config_raw_pool raw = { .name = NULL };
 	size_t errors = reader->report->problems->n_errors;
-	struct config_found found;
 
 	config_group_read(
-	    &reader->pool_group, setting, &raw, reader->report, &found);
+	    &reader->pool_group, setting, &raw, reader->report, NULL);
 	if (reader->report->problems->n_errors == errors &&
 	    (raw.name == NULL || raw.hosts == NULL))
 		config_error_at(reader->report, config_line(setting),
@@ -257,8 +256,8 @@ config_set_of_pool(
 	return pool->set;
 }
 
-static void
-warn_of_unused(struct config_reader *reader)
+void
+config_check_pools(struct config_reader *reader)
 {
 	for (uint32_t i = 0; i < reader->n_pools; i++) {
 		if (!reader->pools[i].used)
@@ -276,7 +275,6 @@ config_sets_finish(struct config_reader *reader)
 {
 	struct config *config = reader->config;
 
-	warn_of_unused(reader);
 	free(reader->pools);
 	hash_index_clear(&reader->host_index);
 	hash_index_clear(&reader->set_index);

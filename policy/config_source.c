@@ -123,12 +123,27 @@ skip_comment(struct reading *reading)
 }
 
 static void
-skip_name(struct reading *reading)
+step_name(struct reading *reading)
 {
+	const char *name = reading->at;
+
 	while (reading->at < reading->end &&
 	       (is_letter(*reading->at) || is_digit(*reading->at) ||
 		   strchr("-_*", *reading->at) != NULL))
 		reading->at++;
+	config_pieces_name(
+	    &reading->source->pieces, name, (size_t)(reading->at - name));
+}
+
+/* Whatever else it is. */
+static void
+step_mark(struct reading *reading)
+{
+	struct config_source *source = reading->source;
+
+	config_pieces_mark(&source->pieces, *reading->at,
+	    source->len + (size_t)(reading->at - reading->from));
+	reading->at++;
 }
 
 /*
@@ -254,9 +269,9 @@ step(struct reading *reading)
 	else if (is_digit(*at))
 		step_number(reading);
 	else if (is_letter(*at) || *at == '*')
-		skip_name(reading);
+		step_name(reading);
 	else
-		reading->at++;
+		step_mark(reading);
 	if (ends)
 		return 0;
 	reading->at = at;
@@ -387,6 +402,7 @@ config_source_read(struct config_source *source_r, const char *path,
 		return -1;
 	/* An empty file is a text too. */
 	append(source_r, "", 0);
+	config_pieces_settle(&source_r->pieces);
 	return 0;
 }
 
@@ -398,6 +414,7 @@ config_source_clear(struct config_source *source)
 	free(source->files);
 	free(source->runs);
 	free(source->text);
+	config_pieces_clear(&source->pieces);
 	*source = (struct config_source){ .text = NULL };
 }
 
