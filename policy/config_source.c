@@ -100,6 +100,15 @@ skip_string(struct reading *reading)
 	return false;
 }
 
+/* A line end stays: what follows may be an @include. */
+static void
+skip_blanks(struct reading *reading)
+{
+	while (reading->at < reading->end &&
+	       (*reading->at == ' ' || *reading->at == '\t'))
+		reading->at++;
+}
+
 static void
 skip_line(struct reading *reading)
 {
@@ -260,7 +269,9 @@ step(struct reading *reading)
 	char next = at + 1 < reading->end ? at[1] : '\0';
 	bool ends = true;
 
-	if (*at == '"')
+	if (*at == ' ' || *at == '\t')
+		skip_blanks(reading);
+	else if (*at == '"')
 		ends = skip_string(reading);
 	else if (*at == '#' || (*at == '/' && next == '/'))
 		skip_line(reading);

@@ -15,7 +15,7 @@
 static void
 make_slots(struct hash_index *index, uint32_t n_slots)
 {
-	index->slots = xcalloc(n_slots, sizeof(index->slots[0]));
+	index->slots = xcalloc_huge(n_slots, sizeof(index->slots[0]));
 	memset(index->slots, 0xff, n_slots * sizeof(index->slots[0]));
 	index->mask = n_slots - 1;
 }

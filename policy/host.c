@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -177,6 +176,12 @@ recognise(struct parts *parts, struct host *host_r)
 	struct in6_addr six;
 	struct in_addr four;
 
+	/* inet_pton(3) takes one spelling of an IPv4 address only. */
+	if (!parts->tagged && inet_pton(AF_INET, parts->name, &four) == 1) {
+		host_r->kind = HOST_IPV4;
+		memcpy(host_r->name, parts->name, INET_ADDRSTRLEN);
+		return check_ipv4(&four);
+	}
 	if (strchr(parts->name, '%') != NULL)
 		return "has a zone";
 	if (inet_pton(AF_INET6, parts->name, &six) == 1) {
@@ -186,11 +191,6 @@ recognise(struct parts *parts, struct host *host_r)
 	}
 	if (parts->tagged)
 		return "is no IPv6 address";
-	if (inet_pton(AF_INET, parts->name, &four) == 1) {
-		host_r->kind = HOST_IPV4;
-		inet_ntop(AF_INET, &four, host_r->name, sizeof(host_r->name));
-		return check_ipv4(&four);
-	}
 	host_r->kind = HOST_NAME;
 	memcpy(host_r->name, parts->name, sizeof(host_r->name));
 	return check_name(host_r->name);
@@ -220,20 +220,44 @@ host_parse(const char *text, uint16_t default_port, struct host *host_r,
 	return 0;
 }
 
+/* Not snprintf(3): a million host sets are named by it, and each answer. */
+static size_t
+append_port(char *text, size_t used, uint16_t port)
+{
+	char digits[5];
+	size_t n = 0;
+
+	do {
+		digits[n++] = (char)('0' + port % 10);
+		port /= 10;
+	} while (port != 0);
+	text[used++] = ':';
+	while (n > 0)
+		text[used++] = digits[--n];
+	text[used] = '\0';
+	return used;
+}
+
 size_t
 host_format(const struct host *host, char text_r[HOST_TEXT_MAX])
 {
-	return (size_t)snprintf(
-	    text_r, HOST_TEXT_MAX, "[%s]:%u", host->name, host->port);
+	size_t len = strlen(host->name);
+
+	text_r[0] = '[';
+	memcpy(text_r + 1, host->name, len);
+	text_r[len + 1] = ']';
+	return append_port(text_r, len + 2, host->port);
 }
 
 size_t
 host_format_plain(const struct host *host, char text_r[HOST_TEXT_MAX])
 {
+	size_t len = strlen(host->name);
+
 	if (host->kind == HOST_IPV6)
 		return host_format(host, text_r);
-	return (size_t)snprintf(
-	    text_r, HOST_TEXT_MAX, "%s:%u", host->name, host->port);
+	memcpy(text_r, host->name, len);
+	return append_port(text_r, len, host->port);
 }
 
 bool
