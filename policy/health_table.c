@@ -298,7 +298,7 @@ health_table_find_set(const struct health_table *table, uint64_t key)
 uint32_t
 health_table_add_set(struct health_table *table, uint64_t key)
 {
-	uint32_t slot = health_table_find_set(table, key);
+	uint32_t cell, slot = find_set_key(table, key, &cell);
 	struct layout_set *set;
 
 	if (slot != HEALTH_TABLE_NONE)
@@ -314,7 +314,9 @@ health_table_add_set(struct health_table *table, uint64_t key)
 	atomic_store_explicit(&set->used, LAYOUT_USED, memory_order_release);
 	atomic_store_explicit(
 	    &table->header->sets_used, slot + 1, memory_order_release);
-	(void)health_table_index_set(table, slot);
+	if (cell != UINT32_MAX)
+		atomic_store_explicit(
+		    &table->set_index[cell], slot + 1, memory_order_release);
 	return slot;
 }
 

@@ -64,11 +64,9 @@ bind_sets(struct lookup_base *base, bool add, struct err *err)
 		*slot = HEALTH_TABLE_NONE;
 		if (base->table == NULL)
 			continue;
-		*slot = health_table_find_set(base->table, key);
-		if (*slot != HEALTH_TABLE_NONE || !add)
-			continue;
-		*slot = health_table_add_set(base->table, key);
-		if (*slot == HEALTH_TABLE_NONE) {
+		*slot = add ? health_table_add_set(base->table, key)
+			    : health_table_find_set(base->table, key);
+		if (*slot == HEALTH_TABLE_NONE && add) {
 			err_set(err,
 			    "the health table has no room for %u host sets",
 			    config->n_sets);
