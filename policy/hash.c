@@ -3,16 +3,20 @@
 /* Thread: any; no state. */
 #include "policy/hash.h"
 
+#include <endian.h>
+#include <string.h>
+
 const struct hash_key hash_key_fixed = { 0x6e657874686f7000,
 	0x6d696c7465720000 };
 
-static uint64_t
+static inline uint64_t
 rotate(uint64_t x, unsigned bits)
 {
 	return x << bits | x >> (64 - bits);
 }
 
-static void
+/* Inlined, v lives in registers. */
+static NH_INLINE void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
@@ -28,8 +32,18 @@ sip_round(uint64_t v[4])
 }
 
 /* Little-endian whatever the machine is: the value is kept in files. */
-static uint64_t
-word_at(const unsigned char *bytes, size_t len)
+static inline uint64_t
+word_at(const unsigned char *bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+	return le64toh(word);
+}
+
+/* The last ones, fewer than a word. */
+static inline uint64_t
+rest_at(const unsigned char *bytes, size_t len)
 {
 	uint64_t word = 0;
 
@@ -48,12 +62,12 @@ hash_bytes(struct hash_key key, const void *bytes, size_t len)
 	size_t left = len;
 
 	for (; left >= 8; left -= 8, at += 8) {
-		word = word_at(at, 8);
+		word = word_at(at);
 		v[3] ^= word;
 		sip_round(v);
 		v[0] ^= word;
 	}
-	word = (uint64_t)len << 56 | (left > 0 ? word_at(at, left) : 0);
+	word = (uint64_t)len << 56 | rest_at(at, left);
 	v[3] ^= word;
 	sip_round(v);
 	v[0] ^= word;
