@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
-/* Thread: any; no state, no allocation. */
+/* Thread: any; no allocation, and no state that shows: a thread remembers
+   strides that it has found. */
 #include "policy/order.h"
 
 #include <assert.h>
@@ -31,12 +32,15 @@
 /* An unevenness that needs no better one (every sum but 6 and 54 below 100 has
    such a stride). */
 #define STRIDE_EVEN 4
+/* Whose strides a thread remembers. */
+#define STRIDES_KEPT 64
 
 /* The hosts of one tier that are up, in the order of the file. */
 struct tier {
 	uint32_t n;
 	uint32_t sum; /* of the weights */
 	bool equal;   /* all weights are the same */
+	bool slow;    /* a host that has returned has some eighths only */
 	uint32_t weight[CONFIG_SET_HOSTS_MAX];
 	uint8_t member[CONFIG_SET_HOSTS_MAX];
 };
@@ -132,7 +136,7 @@ unevenness(uint32_t stride, uint32_t sum, uint32_t limit)
  * (for 15 places 8 would go 0 8 1 9 2 10 ...).
  */
 static uint32_t
-stride_of(uint32_t sum)
+find_stride(uint32_t sum)
 {
 	uint32_t golden = (uint32_t)((uint64_t)sum * 2654435769U >> 32);
 	uint32_t best = 1, least = UINT32_MAX;
@@ -154,13 +158,32 @@ stride_of(uint32_t sum)
 	return best;
 }
 
-/* Takes out what all weights have in common: 2:2 is 1:1. */
+/* As find_stride, which costs more than all the rest of an order: a thread
+   meets few sums. */
+static uint32_t
+stride_of(uint32_t sum)
+{
+	static _Thread_local struct {
+		uint32_t sum, stride; /* sum 0: none */
+	} found[STRIDES_KEPT];
+	uint32_t at = sum % STRIDES_KEPT;
+
+	if (found[at].sum != sum) {
+		found[at].stride = find_stride(sum);
+		found[at].sum = sum;
+	}
+	return found[at].stride;
+}
+
+/* Takes out what all weights have in common: 2:2 is 1:1. Whole weights have
+   mostly nothing but the eighths: then the first few show it. */
 static void
 reduce(struct tier *tier)
 {
+	uint32_t least = tier->slow ? 1 : EIGHTHS;
 	uint32_t divisor = tier->weight[0];
 
-	for (uint32_t i = 1; i < tier->n && divisor > 1; i++)
+	for (uint32_t i = 1; i < tier->n && divisor > least; i++)
 		divisor = common_divisor(divisor, tier->weight[i]);
 	if (divisor <= 1)
 		return;
@@ -194,6 +217,8 @@ tier_add(struct tier *tier, const struct config_member *member,
 
 	if (eighths == 0 || eighths > EIGHTHS)
 		eighths = EIGHTHS;
+	if (eighths < EIGHTHS)
+		tier->slow = true;
 	weight = member->weight * eighths;
 	assert(weight > 0);
 	if (tier->n > 0 && weight != tier->weight[0])
@@ -219,6 +244,7 @@ append_rotated(const struct config_member *members,
 
 	tier.n = tier.sum = 0;
 	tier.equal = true;
+	tier.slow = false;
 	for (i = first; i < n && members[i].priority == members[first].priority;
 	     i++) {
 		if (is_up(order->why[i]))
