@@ -241,9 +241,9 @@ class Daemon:
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
                 start_new_session=True)
 
-    def start(self):
+    def start(self, timeout=10):
         self.spawn()
-        wait_until(self._serves, 10,
+        wait_until(self._serves, timeout,
                    lambda: "the daemon serves\n" + self.log())
         return self
 

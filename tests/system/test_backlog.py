@@ -3,15 +3,13 @@
 """A backlog of the delivery log holds no lookup up: measured against a server
 that does nothing, in turn, while the same backlog is read."""
 
-import contextlib
 import os
 import socket
-import subprocess
 import time
 
 import pytest
 
-from harness import BUILD_DIR, wait_until
+from echo_server import echo_server
 from log_lines import Ledger, append, result_lines
 
 LINES = 200000
@@ -46,22 +44,6 @@ class Asker:
 
     def close(self):
         self.sock.close()
-
-
-@contextlib.contextmanager
-def echo_server(folder, reply):
-    path = os.path.join(folder, "echo")
-    # A session of its own, as the daemon: Linux shares processors out by
-    # session (sched_autogroup_enabled).
-    process = subprocess.Popen(
-        [os.path.join(BUILD_DIR, "tests/bench/echo_server"), path, reply],
-        stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        wait_until(lambda: os.path.exists(path), 10, "the echo server listens")
-        yield path
-    finally:
-        process.stdin.close()
-        process.wait(10)
 
 
 def one_round(daemon, host, echo, text):
