@@ -29,6 +29,7 @@ class Row:
     at_most: float = None
     limit: float = None     # a goal: OURS' median, in units
     note: str = ""
+    printed: bool = True    # else in the JSON only
 
     def ratios(self):
         if self.floor is None:
@@ -110,7 +111,8 @@ def print_part(part, rows, out):
 def print_table(rows, out=print):
     """One table, a section a part, in the order of measuring."""
     for part in dict.fromkeys(row.part for row in rows):
-        print_part(part, [row for row in rows if row.part == part], out)
+        print_part(part, [row for row in rows
+                          if row.part == part and row.printed], out)
 
 
 def first_line(*command):
