@@ -4,14 +4,13 @@
 /*
  * The floor that the map is measured against: a server that takes netstrings
  * and answers each with the same reply, through the same library, and does
- * nothing else.
+ * nothing else. It has no buffered events: they would cost it more than the
+ * map spends on its whole answer.
  *
  *	echo_server SOCKET REPLY
  *
  * Listens on a unix socket; ends with its standard input.
  */
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <stdio.h>
@@ -21,54 +20,93 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char *reply;
+#define INPUT_MAX 4096
+
+struct client {
+	struct event *event;
+	size_t have; /* bytes of a question so far */
+	char in[INPUT_MAX];
+};
+
+static char *reply; /* a netstring */
+static size_t reply_len;
 
 static void
-on_read(struct bufferevent *bev, void *arg)
+drop(struct client *client, evutil_socket_t fd)
 {
-	struct evbuffer *input = bufferevent_get_input(bev);
-	char head[16];
-	ev_ssize_t len;
-	char *rest;
-	size_t want;
+	event_free(client->event);
+	(void)close(fd);
+	free(client);
+}
 
-	(void)arg;
-	while ((len = evbuffer_copyout(input, head, sizeof(head) - 1)) > 0) {
-		head[len] = '\0';
-		want = strtoul(head, &rest, 10);
-		if (*rest != ':')
-			return;
-		want += (size_t)(rest - head) + 2;
-		if (evbuffer_get_length(input) < want)
-			return;
-		(void)evbuffer_drain(input, want);
-		(void)evbuffer_add_printf(bufferevent_get_output(bev),
-		    "%zu:%s,", strlen(reply), reply);
-	}
+/* Returns: the length of the netstring that the input begins with, 0 when that
+   is not whole. */
+static size_t
+question_len(const struct client *client)
+{
+	const char *colon = memchr(client->in, ':', client->have);
+	size_t len;
+
+	if (colon == NULL)
+		return 0;
+	len = (size_t)(colon - client->in) + strtoul(client->in, NULL, 10) + 2;
+	return client->have >= len ? len : 0;
 }
 
 static void
-on_event(struct bufferevent *bev, short what, void *arg)
+on_read(evutil_socket_t fd, short what, void *arg)
 {
+	struct client *client = arg;
+	ssize_t n = recv(fd, client->in + client->have,
+	    sizeof(client->in) - client->have, MSG_DONTWAIT);
+	size_t len;
+
 	(void)what;
-	(void)arg;
-	bufferevent_free(bev);
+	if (n <= 0) {
+		drop(client, fd);
+		return;
+	}
+	client->have += (size_t)n;
+	while ((len = question_len(client)) > 0) {
+		client->have -= len;
+		if (client->have > 0)
+			memmove(client->in, client->in + len, client->have);
+		if (send(fd, reply, reply_len, MSG_NOSIGNAL) !=
+		    (ssize_t)reply_len) {
+			drop(client, fd);
+			return;
+		}
+	}
 }
 
 static void
 on_accept(struct evconnlistener *listener, evutil_socket_t fd,
     struct sockaddr *address, int len, void *arg)
 {
-	struct bufferevent *bev =
-	    bufferevent_socket_new(arg, fd, BEV_OPT_CLOSE_ON_FREE);
+	struct client *client = calloc(1, sizeof(*client));
 
 	(void)listener;
 	(void)address;
 	(void)len;
-	if (bev == NULL)
+	if (client != NULL)
+		client->event =
+		    event_new(arg, fd, EV_READ | EV_PERSIST, on_read, client);
+	if (client == NULL || client->event == NULL ||
+	    event_add(client->event, NULL) == -1)
 		exit(EXIT_FAILURE);
-	bufferevent_setcb(bev, on_read, NULL, on_event, NULL);
-	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+/* As a netstring. */
+static void
+set_reply(const char *text)
+{
+	size_t size = strlen(text) + 16;
+
+	reply = malloc(size);
+	if (reply == NULL)
+		exit(EXIT_FAILURE);
+	reply_len =
+	    (size_t)snprintf(reply, size, "%zu:%s,", strlen(text), text);
 }
 
 static void
@@ -94,7 +132,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: echo_server SOCKET REPLY\n");
 		return 2;
 	}
-	reply = argv[2];
+	set_reply(argv[2]);
 	(void)strcpy(address.sun_path, argv[1]);
 	listener = evconnlistener_new_bind(base, on_accept, base,
 	    LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&address,
@@ -109,5 +147,6 @@ main(int argc, char **argv)
 	event_free(end);
 	evconnlistener_free(listener);
 	event_base_free(base);
+	free(reply);
 	return EXIT_SUCCESS;
 }
