@@ -18,14 +18,8 @@
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 
-/*
- * What the connection waits for. To come again after others had their turn is a
- * timer that is due at once: libevent polls before it runs timers.
- */
-enum wait { WAIT_READ = 0, WAIT_WRITE, WAIT_AGAIN };
-
 static void
-set_wait(struct socketmap_conn *conn, enum wait wait)
+set_wait(struct socketmap_conn *conn, enum socketmap_conn_wait wait)
 {
 	static const struct timeval at_once = { 0, 0 };
 	static const short flags[] = {
@@ -34,9 +28,10 @@ set_wait(struct socketmap_conn *conn, enum wait wait)
 		[WAIT_AGAIN] = 0,
 	};
 
-	/* The usual case, request after request, changes nothing. */
-	if (event_pending(&conn->event, EV_READ, NULL) && wait == WAIT_READ)
+	/* The usual case, question after question, changes nothing. */
+	if (wait == WAIT_READ && conn->wait == WAIT_READ)
 		return;
+	conn->wait = wait;
 	(void)event_del(&conn->event);
 	(void)event_assign(&conn->event, conn->owner->event_base,
 	    wait == WAIT_AGAIN ? -1 : conn->fd, flags[wait], on_event, conn);
@@ -88,7 +83,7 @@ say_answer(const struct socketmap_conn *conn,
 	char asked[512], said[1024];
 	const char *content = memchr(answer, ':', len);
 
-	if (!log_wants(CONFIG_LOG_DEBUG) || content == NULL)
+	if (content == NULL)
 		return;
 	content++;
 	log_debug("map: client %llu: %s -> %s",
@@ -122,7 +117,8 @@ answer_requests(struct socketmap_conn *conn, uint64_t now_ms)
 		if (found != SOCKETMAP_WHOLE)
 			break;
 		len = socketmap_answer(base, &request, now_ms, out);
-		say_answer(conn, &request, out, len);
+		if (log_wants(CONFIG_LOG_DEBUG))
+			say_answer(conn, &request, out, len);
 		conn->out_len += len;
 		at += request.used;
 		n++;

@@ -37,11 +37,18 @@ struct socketmap_conn_owner {
 	    struct socketmap_conn *conn, const char *why);
 };
 
+/*
+ * What the connection waits for. To come again after others had their turn is a
+ * timer that is due at once: libevent polls before it runs timers.
+ */
+enum socketmap_conn_wait { WAIT_READ = 0, WAIT_WRITE, WAIT_AGAIN };
+
 struct socketmap_conn {
 	uint32_t magic;
 	TAILQ_ENTRY(socketmap_conn) link; /* the owner's, oldest first */
 	struct socketmap_conn_owner *owner;
 	struct event event;
+	enum socketmap_conn_wait wait;
 	int fd;
 	bool ending;	    /* closed once the answers are out */
 	uint64_t number;    /* for the log */
