@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "milter/background.h"
 #include "milter/clock.h"
 #include "milter/listener.h"
 #include "milter/log.h"
@@ -142,18 +143,34 @@ reopen_log(const struct supervisor *s)
 		log_warning("%s", err.text);
 }
 
+struct loading {
+	const char *path;
+	struct config *config; /* NULL: it is bad */
+	struct config_problems problems;
+};
+
+static void
+load(void *arg)
+{
+	struct loading *loading = arg;
+
+	if (config_load(loading->path, &loading->config, &loading->problems) ==
+	    -1)
+		loading->config = NULL;
+}
+
 /* The worker has taken up a new file: a worker that must be started later has
    to begin with it too. */
 static void
 follow_reload(struct supervisor *s)
 {
-	struct config_problems problems;
-	struct config *config;
+	struct loading loading = { .path = s->config->path };
 
-	if (config_load(s->config->path, &config, &problems) == 0) {
-		config_keep_restart_options(s->config, config);
+	background_run(load, &loading);
+	if (loading.config != NULL) {
+		config_keep_restart_options(s->config, loading.config);
 		config_free(&s->config);
-		s->config = config;
+		s->config = loading.config;
 		reopen_log(s);
 	} else {
 		log_warning("%s changed again after the reload and is bad "
@@ -161,7 +178,7 @@ follow_reload(struct supervisor *s)
 			    "the previous one",
 		    s->config->path);
 	}
-	config_problems_free(&problems);
+	config_problems_free(&loading.problems);
 }
 
 static void

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "milter/background.h"
 #include "milter/clock.h"
 #include "milter/log.h"
 #include "milter/milter.h"
@@ -53,24 +54,32 @@ note_kept(const struct config *running, struct reload_job *job)
 	}
 }
 
-/* Parses here, so that neither lookups nor probes stand still meanwhile. */
+static void
+load(void *arg)
+{
+	struct reload_job *job = arg;
+	struct snapshot *now = snapshot_get();
+
+	if (config_load(now->config->path, &job->config, &job->problems) == 0) {
+		note_kept(now->config, job);
+		config_keep_restart_options(now->config, job->config);
+	}
+	snapshot_put(&now);
+}
+
+/* Parses in the background, so that neither lookups nor probes stand still
+   meanwhile, nor share a processor with it. */
 static void
 reload(struct worker *w, uint64_t request)
 {
 	struct reload_job *job = calloc(1, sizeof(*job));
-	struct snapshot *now;
 
 	if (job == NULL) {
 		log_error("no memory to reload");
 		return;
 	}
 	job->request = request;
-	now = snapshot_get();
-	if (config_load(now->config->path, &job->config, &job->problems) == 0) {
-		note_kept(now->config, job);
-		config_keep_restart_options(now->config, job->config);
-	}
-	snapshot_put(&now);
+	background_run(load, job);
 	probe_thread_reloaded(w->probes, job);
 }
 
