@@ -250,6 +250,21 @@ START_TEST(pipelined_requests_are_answered_in_order_and_to_the_last)
 }
 END_TEST
 
+START_TEST(who_asks_and_ends_at_once_gets_the_answer_and_the_end)
+{
+	start(&socketmap_limits_usual);
+	for (int i = 0; i < 100; i++) {
+		int fd = new_client();
+
+		put_request(fd, "user@example.com");
+		ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+		expect_answer(fd, "OK nexthop:[192.168.1.10]:25");
+		expect_closed(fd);
+	}
+	stop();
+}
+END_TEST
+
 START_TEST(half_a_request_and_then_the_end_is_no_answer)
 {
 	int fd;
@@ -338,6 +353,8 @@ add_tests(TCase *tcase)
 	    tcase, answers_that_had_to_wait_are_sent_when_they_are_read, 0, 2);
 	tcase_add_loop_test(tcase,
 	    pipelined_requests_are_answered_in_order_and_to_the_last, 0, 2);
+	tcase_add_test(
+	    tcase, who_asks_and_ends_at_once_gets_the_answer_and_the_end);
 	tcase_add_test(tcase, half_a_request_and_then_the_end_is_no_answer);
 	tcase_add_test(
 	    tcase, a_reload_is_seen_and_the_old_configuration_let_go);
