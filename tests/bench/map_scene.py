@@ -5,6 +5,7 @@ busy: probes, reloads, a delivery log."""
 
 import contextlib
 import dataclasses
+import glob
 import os
 import re
 import socket
@@ -139,11 +140,11 @@ class Scene:
         return self.daemon.ask("u00000000@d0000000.example")
 
     def cpu_ns(self):
-        """What all threads of the worker have spent so far."""
+        """What the threads that the worker has now have spent so far."""
         total = 0
-        folder = "/proc/%d/task" % self.daemon.worker
-        for thread in os.listdir(folder):
-            with open("%s/%s/schedstat" % (folder, thread)) as file:
+        for path in glob.glob("/proc/%d/task/*/schedstat"
+                              % self.daemon.worker):
+            with contextlib.suppress(FileNotFoundError), open(path) as file:
                 total += int(file.read().split()[0])
         return total
 

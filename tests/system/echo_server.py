@@ -11,14 +11,14 @@ from loopback import wait_until
 
 
 @contextlib.contextmanager
-def echo_server(folder, reply):
+def echo_server(folder, reply, *options):
     """Listens on the path that it gives, while the context lasts."""
-    path = os.path.join(folder, "echo")
+    path = os.path.join(folder, "".join(("echo",) + options))
     # A session of its own, as the daemon: Linux shares processors out by
     # session (sched_autogroup_enabled).
     process = subprocess.Popen(
-        [os.path.join(BUILD_DIR, "tests/bench/echo_server"), path, reply],
-        stdin=subprocess.PIPE, start_new_session=True)
+        [os.path.join(BUILD_DIR, "tests/bench/echo_server"), *options, path,
+         reply], stdin=subprocess.PIPE, start_new_session=True)
     try:
         wait_until(lambda: os.path.exists(path), 10, "the echo server listens")
         yield path
