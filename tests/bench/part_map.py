@@ -42,7 +42,7 @@ RATE_AT_LEAST = 0.9
 P99_AT_MOST = 1.5
 FIGURES = ("rate", "p50", "p99", "p999")
 LENGTHS_DIFFER = 0.02
-LOG_READ_AT_LEAST = 0.9
+LINES_BEHIND_MAX = 10 # per cent of what a round writes
 
 
 class Measured:
@@ -125,17 +125,15 @@ def busy_rows(bench, scene, echoes):
     with scene.busy() as busy:
         cases = rounds(bench, scene, echoes, "busy",
                        lambda: paces.append(busy.look()))
-    written, read = (statistics.median(pace) for pace in zip(*paces))
-    if read < LOG_READ_AT_LEAST * written:
-        raise RuntimeError("%.0f lines/s are logged, %.0f read" % (
-            written, read))
     return [row for measured in cases for row in measured.rows()] + [
-        Row("map", "%s routes, busy: log lines read" % format(
-                scene.routes, ",d"), "lines/s",
-            {OURS: [pace[1] for pace in paces]},
-            note="%.0f lines/s were written; %d reloads of %.2f s" % (
-                written, busy.reloader.done,
-                busy.reloader.seconds / busy.reloader.done))]
+        Row("map", "%s routes, busy: log lines behind" % format(
+                scene.routes, ",d"), "% of them",
+            {OURS: [100 * (1 - read / written) for written, read in paces]},
+            limit=LINES_BEHIND_MAX,
+            note="%.0f lines/s were written, %.0f read; %d reloads of %.2f s"
+            % (*(statistics.median(pace) for pace in zip(*paces)),
+               busy.reloader.done,
+               busy.reloader.seconds / busy.reloader.done))]
 
 
 def measure(bench):
