@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
-/* Thread: the supervisor's only one. */
+/* Thread: the supervisor's only one, but for what it waits for. */
 #include "milter/supervisor.h"
 
 #include <errno.h>

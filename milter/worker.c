@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
-/* Thread: the worker's main thread. */
+/* Thread: the worker's main thread; load: what it waits for. */
 #include "milter/worker.h"
 
 #include <errno.h>
