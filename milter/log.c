@@ -121,6 +121,7 @@ writer_main(void *arg)
 	struct log_entry entry;
 	char text[LOG_LINE_MAX];
 
+	(void)pthread_setname_np(pthread_self(), "log");
 	while (wait_for_entry(&entry, text, sizeof(text)))
 		write_now(&entry, -1);
 	return arg;

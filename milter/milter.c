@@ -243,9 +243,12 @@ register_callbacks(void)
 static void *
 run(void *arg)
 {
-	int rc = smfi_main();
+	int rc;
 
 	(void)arg;
+	/* The threads of libmilter's pool inherit it. */
+	(void)pthread_setname_np(pthread_self(), "milter");
+	rc = smfi_main();
 	/* Nobody here asks it to end: it does when it cannot accept, or when a
 	   signal found its way to it. It cannot be started twice, but the
 	   supervisor can start another worker. */

@@ -319,6 +319,7 @@ run(void *arg)
 {
 	struct probe_thread *t = arg;
 
+	(void)pthread_setname_np(pthread_self(), "probe");
 	prober_adopt(t->prober);
 	(void)event_base_dispatch(t->base);
 	return NULL;

@@ -294,6 +294,7 @@ map_main(void *arg)
 {
 	struct socketmap_server *server = server_of(arg);
 
+	(void)pthread_setname_np(pthread_self(), "map");
 	server->snapshot = snapshot_get();
 	(void)event_base_dispatch(server->owner.event_base);
 	return NULL;
