@@ -341,9 +341,10 @@ class Postfix:
 
     def smtp_source(self, count=1, to="r@example.test", sessions=10,
                     recipients=1, sender="sender@sender.test", length=200,
-                    unique=True, timeout=120):
+                    unique=True, keep=False, hostport=None, timeout=120):
         """Postfix's own load generator. With `unique` no recipient comes
-        twice (Postfix would answer a repeated one from its memory)."""
+        twice (Postfix would answer a repeated one from its memory); with
+        `keep` a session takes message after message."""
         words = ["smtp-source", "-s", str(min(sessions, count)), "-m",
                  str(count), "-f", sender, "-t", to, "-l", str(length),
                  "-M", "client.test"]
@@ -351,7 +352,9 @@ class Postfix:
             words += ["-r", str(recipients)]
         if unique:
             words.append("-N")
-        return command(*words, self.hostport, timeout=timeout)
+        if keep:
+            words.append("-d")
+        return command(*words, hostport or self.hostport, timeout=timeout)
 
     def start_smtp_source(self, count, to="r@example.test", sessions=10,
                           sender="sender@sender.test", length=200):
