@@ -20,6 +20,9 @@
 /* How long a line may hold up a process that has no writer: the supervisor,
    whom a stuck log must not keep from starting a worker. */
 #define DIRECT_WAIT_MS 500
+/* How long the writer lets lines gather when it has written all there were: to
+   wake it for each costs whoever logs more than the line itself. */
+#define GATHER_MS 10
 
 /*
  * The queue and all below it are guarded by queue_lock, which is never held
@@ -98,6 +101,17 @@ write_now(const struct log_entry *entry, int wait_ms)
 	(void)pthread_mutex_unlock(&target_lock);
 }
 
+/* Needs queue_lock, and gives it up meanwhile. */
+static void
+let_gather(void)
+{
+	const struct timespec pause = { 0, GATHER_MS * 1000000L };
+
+	(void)pthread_mutex_unlock(&queue_lock);
+	(void)nanosleep(&pause, NULL);
+	(void)pthread_mutex_lock(&queue_lock);
+}
+
 /* Waits for the next line. Returns: false when all is written and it is time
    to end. */
 static bool
@@ -106,6 +120,8 @@ wait_for_entry(struct log_entry *entry_r, char *text, size_t size)
 	bool taken;
 
 	(void)pthread_mutex_lock(&queue_lock);
+	if (log_queue_is_empty() && !stopping)
+		let_gather();
 	while (log_queue_is_empty() && !stopping)
 		(void)pthread_cond_wait(&queue_filled, &queue_lock);
 	taken = log_queue_take(entry_r, text, size);
