@@ -22,8 +22,13 @@
 
 #define SESSION_MAGIC 0x6e685353u
 
-/* Milliseconds that an end-of-message waits at most for others' questions. */
-#define RESOLVE_PAUSES_MAX 20
+/* An end-of-message waits 20 ms at most for others' questions (more where the
+   machine is busy, and they take longer as well). First in short pauses: a RCPT
+   that explains a question comes soon. */
+#define SHORT_PAUSE_NS 250000
+#define SHORT_PAUSES   4
+#define LONG_PAUSE_NS  1000000
+#define RESOLVE_PAUSES (SHORT_PAUSES + 19)
 
 struct session {
 	unsigned magic;	 /* it passes through libmilter's void * */
@@ -163,12 +168,15 @@ static void
 let_resolve(
     const struct transaction *transaction, const struct lookup_base *base)
 {
-	const struct timespec pause = { 0, 1000000 };
+	struct timespec pause = { 0, SHORT_PAUSE_NS };
+	uint64_t first_ms = clock_boot_ms();
 
-	for (int i = 0; i < RESOLVE_PAUSES_MAX; i++) {
+	for (int i = 0; i < RESOLVE_PAUSES; i++) {
 		if (!transaction_should_wait(
-			transaction, base, clock_boot_ms()))
+			transaction, base, first_ms, clock_boot_ms()))
 			return;
+		if (i == SHORT_PAUSES)
+			pause.tv_nsec = LONG_PAUSE_NS;
 		(void)nanosleep(&pause, NULL);
 	}
 }

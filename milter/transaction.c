@@ -76,7 +76,7 @@ transaction_rcpt(struct transaction *transaction,
 
 bool
 transaction_should_wait(const struct transaction *transaction,
-    const struct lookup_base *base, uint64_t now_ms)
+    const struct lookup_base *base, uint64_t first_ms, uint64_t now_ms)
 {
 	struct address address;
 	uint32_t route;
@@ -89,7 +89,7 @@ transaction_should_wait(const struct transaction *transaction,
 			continue;
 		route = lookup_route(base, &address);
 		if (route != ROUTE_NONE &&
-		    lookup_resolving(base, route, now_ms))
+		    lookup_resolving(base, route, first_ms, now_ms))
 			return true;
 	}
 	return false;

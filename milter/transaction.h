@@ -46,9 +46,10 @@ enum transaction_rcpt transaction_rcpt(struct transaction *transaction,
 /*
  * Would the tickets of this transaction, drawn now, come between the MTA's
  * questions for another message (lookup_resolving)?
+ * first_ms: when this was asked first.
  */
 bool transaction_should_wait(const struct transaction *transaction,
-    const struct lookup_base *base,
+    const struct lookup_base *base, uint64_t first_ms,
     uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
 
 /*

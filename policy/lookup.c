@@ -391,8 +391,8 @@ lookup_seen(const struct lookup_base *base, uint32_t route,
 }
 
 bool
-lookup_resolving(
-    const struct lookup_base *base, uint32_t route, uint64_t now_ms)
+lookup_resolving(const struct lookup_base *base, uint32_t route,
+    uint64_t first_ms, uint64_t now_ms)
 {
 	uint32_t set = base->config->routes[route].set, slot, last;
 
@@ -403,5 +403,5 @@ lookup_resolving(
 	    health_table_cursor(base->table, slot),
 	    health_table_last_drawn(
 		base->table, slot, now_ms, JUST_DRAWN_MS, &last),
-	    now_ms);
+	    first_ms, now_ms);
 }

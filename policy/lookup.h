@@ -144,9 +144,10 @@ void lookup_seen(const struct lookup_base *base, uint32_t route,
  * Is the MTA, at this moment, asking for recipients of the route's set that
  * the milter never saw (members of an alias, always_bcc)? A ticket drawn now
  * could split their message: wait a little.
+ * first_ms: when this was asked first (policy/unseen.h).
  */
 bool lookup_resolving(const struct lookup_base *base, uint32_t route,
-    uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
+    uint64_t first_ms, uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
 
 /* The k-th host of an answer. */
 const struct host *lookup_host(const struct lookup_base *base,

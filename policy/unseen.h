@@ -47,9 +47,13 @@ void unseen_explained(struct unseen *unseen, uint32_t set,
  * for within the last UNSEEN_QUIET_MS; or one lately, but none yet since the
  * draw that led to turn?
  * just_drawn: that draw was so lately that its questions may be still to come.
+ * first_ms: when the caller began to wait. One question from before must be
+ * unexplained to this moment: on a busy MTA there are always some whose RCPT is
+ * on its way, others each time, and nobody is to wait until there are none.
  * Thread: any.
  */
 bool unseen_resolving(const struct unseen *unseen, uint32_t set, uint32_t turn,
-    bool just_drawn, uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
+    bool just_drawn, uint64_t first_ms,
+    uint64_t now_ms) NH_MUSTCHECK NH_ALL_NONNULL;
 
 #endif

@@ -39,22 +39,26 @@ explain(const char *text, uint32_t set)
 	unseen_explained(&unseen, set, &address);
 }
 
+static bool
+resolving(uint32_t set, uint32_t turn, bool just_drawn, uint64_t now_ms)
+{
+	return unseen_resolving(&unseen, set, turn, just_drawn, now_ms, now_ms);
+}
+
 START_TEST(a_question_resolves_until_it_has_been_quiet)
 {
-	ck_assert(!unseen_resolving(&unseen, SET, TURN, true, NOW));
+	ck_assert(!resolving(SET, TURN, true, NOW));
 	ask("member@example.com", SET, TURN, NOW);
-	ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW));
-	ck_assert(
-	    unseen_resolving(&unseen, SET, TURN, false, NOW + UNSEEN_QUIET_MS));
-	ck_assert(!unseen_resolving(
-	    &unseen, SET, TURN, false, NOW + UNSEEN_QUIET_MS + 1));
+	ck_assert(resolving(SET, TURN, false, NOW));
+	ck_assert(resolving(SET, TURN, false, NOW + UNSEEN_QUIET_MS));
+	ck_assert(!resolving(SET, TURN, false, NOW + UNSEEN_QUIET_MS + 1));
 }
 END_TEST
 
 START_TEST(a_question_of_another_set_is_none_of_this_one)
 {
 	ask("member@example.com", SET, TURN, NOW);
-	ck_assert(!unseen_resolving(&unseen, SET + 1, TURN, true, NOW));
+	ck_assert(!resolving(SET + 1, TURN, true, NOW));
 }
 END_TEST
 
@@ -63,9 +67,9 @@ START_TEST(a_recipient_that_the_milter_is_told_of_is_explained)
 	ask("user@example.com", SET, TURN, NOW);
 	explain("other@example.com", SET);
 	explain("user@example.com", SET + 1);
-	ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW));
+	ck_assert(resolving(SET, TURN, false, NOW));
 	explain("user@EXAMPLE.com", SET);
-	ck_assert(!unseen_resolving(&unseen, SET, TURN, true, NOW));
+	ck_assert(!resolving(SET, TURN, true, NOW));
 }
 END_TEST
 
@@ -75,21 +79,44 @@ START_TEST(after_a_draw_such_mail_is_waited_for)
 
 	ask("member@example.com", SET, TURN, NOW);
 	/* The next message has drawn, nothing was asked for it. */
-	ck_assert(unseen_resolving(&unseen, SET, TURN + 1, true, later));
-	ck_assert(!unseen_resolving(&unseen, SET, TURN + 1, false, later));
+	ck_assert(resolving(SET, TURN + 1, true, later));
+	ck_assert(!resolving(SET, TURN + 1, false, later));
 	/* Now a member of it is. */
 	ask("member@example.com", SET, TURN + 1, NOW);
-	ck_assert(!unseen_resolving(&unseen, SET, TURN + 1, true, later));
+	ck_assert(!resolving(SET, TURN + 1, true, later));
 }
 END_TEST
 
 START_TEST(what_is_long_ago_is_forgotten)
 {
 	ask("member@example.com", SET, TURN, NOW);
-	ck_assert(unseen_resolving(
-	    &unseen, SET, TURN + 1, true, NOW + UNSEEN_MEMORY_MS));
-	ck_assert(!unseen_resolving(
-	    &unseen, SET, TURN + 1, true, NOW + UNSEEN_MEMORY_MS + 1));
+	ck_assert(resolving(SET, TURN + 1, true, NOW + UNSEEN_MEMORY_MS));
+	ck_assert(!resolving(SET, TURN + 1, true, NOW + UNSEEN_MEMORY_MS + 1));
+}
+END_TEST
+
+/* Each is soon explained, and there is a new one whenever somebody looks. */
+START_TEST(questions_that_came_after_the_wait_began_prove_nothing)
+{
+	ask("one@example.com", SET, TURN, NOW);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, true, NOW, NOW));
+	ask("two@example.com", SET, TURN, NOW + 1);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, true, NOW, NOW + 1));
+	explain("one@example.com", SET);
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, true, NOW, NOW + 1));
+	ck_assert(unseen_resolving(&unseen, SET, TURN, true, NOW + 1, NOW + 1));
+}
+END_TEST
+
+/* The members of one alias come one after the other. */
+START_TEST(a_question_that_stays_unexplained_keeps_one_waiting_for_the_next)
+{
+	uint64_t later = NOW + UNSEEN_QUIET_MS + 1;
+
+	ask("member@example.com", SET, TURN, NOW);
+	ask("next@example.com", SET, TURN, NOW + 2);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW, later));
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, false, NOW, later + 2));
 }
 END_TEST
 
@@ -103,12 +130,12 @@ START_TEST(the_newest_questions_are_remembered)
 		ask(text, SET, TURN, NOW);
 	}
 	for (unsigned i = UNSEEN_MAX; i < 2 * UNSEEN_MAX; i++) {
-		ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW));
+		ck_assert(resolving(SET, TURN, false, NOW));
 		text[1] = (char)('0' + i / 10);
 		text[2] = (char)('0' + i % 10);
 		explain(text, SET);
 	}
-	ck_assert(!unseen_resolving(&unseen, SET, TURN, false, NOW));
+	ck_assert(!resolving(SET, TURN, false, NOW));
 }
 END_TEST
 
@@ -117,9 +144,9 @@ END_TEST
 START_TEST(clocks_may_differ_a_little_and_wrap)
 {
 	ask("member@example.com", SET, TURN, 0x1000001);
-	ck_assert(unseen_resolving(&unseen, SET, TURN, false, 0xffffff));
-	ck_assert(unseen_resolving(&unseen, SET, TURN, false, 0x1000003));
-	ck_assert(!unseen_resolving(&unseen, SET, TURN, false, 0x1000009));
+	ck_assert(resolving(SET, TURN, false, 0xffffff));
+	ck_assert(resolving(SET, TURN, false, 0x1000003));
+	ck_assert(!resolving(SET, TURN, false, 0x1000009));
 }
 END_TEST
 
@@ -142,6 +169,10 @@ main(void)
 	    tcase, a_recipient_that_the_milter_is_told_of_is_explained);
 	tcase_add_test(tcase, after_a_draw_such_mail_is_waited_for);
 	tcase_add_test(tcase, what_is_long_ago_is_forgotten);
+	tcase_add_test(
+	    tcase, questions_that_came_after_the_wait_began_prove_nothing);
+	tcase_add_test(tcase,
+	    a_question_that_stays_unexplained_keeps_one_waiting_for_the_next);
 	tcase_add_test(tcase, the_newest_questions_are_remembered);
 	tcase_add_test(tcase, clocks_may_differ_a_little_and_wrap);
 	suite_add_tcase(suite, tcase);
