@@ -4,25 +4,24 @@
 smtp-source(1), without a milter, with one that does nothing, and with ours.
 
 One Postfix serves all three, each on a port of its own, so that contenders
-take turns without a reload; its transport_maps is our map for all of them. Its
-queue is in memory (/dev/shm), because a disk's fsync(2) would drown what is
-measured."""
+take turns without a reload, some tenths of a second each; its transport_maps is
+our map for all of them. Its queue is in memory (/dev/shm), because a disk's
+fsync(2) would drown what is measured."""
 
 import contextlib
 import os
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 
-import processor_time
 from harness import LOOPBACK, Daemon, MilterClient, Postfix, wait_until
 from report import OURS, Row
+from rooms import helper, memory_folder, process_seconds, thread_seconds
 
 NO_MILTER, NOTHING = "no milter", "nothing"
 CONTENDERS = (NO_MILTER, NOTHING, OURS)
 SESSIONS = 10
-ROUND_SECONDS = 3
+ROUND_SECONDS = 4     # of each contender
+SLICES = 10           # that a round is made of
 TRIAL_MESSAGES = 200
 
 
@@ -46,25 +45,11 @@ CASES = (
 
 
 @contextlib.contextmanager
-def memory_folder():
-    """Where files cost no disk, if there is such a place."""
-    top = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="nh-bench-", dir=top) as folder:
-        os.chmod(folder, 0o755)
-        yield folder
-
-
-@contextlib.contextmanager
 def null_milter(program, path):
-    process = subprocess.Popen([program, path], stdin=subprocess.PIPE,
-                               start_new_session=True)
-    try:
+    with helper(program, path) as process:
         wait_until(lambda: os.path.exists(path), 10, "the null milter listens")
         os.chmod(path, 0o666)
         yield process.pid
-    finally:
-        process.stdin.close()
-        process.wait(10)
 
 
 def same_negotiation(ours, nothing):
@@ -77,18 +62,25 @@ def same_negotiation(ours, nothing):
         raise AssertionError("ours negotiates %r, nothing %r" % tuple(asked))
 
 
+def domain(contender):
+    return contender.replace(" ", "-") + ".test"
+
+
 def daemon_in(folder):
-    """As installed: one line of the log a message, rare probes. Nothing
-    listens at the hosts; a single failure must not defer both."""
+    """As installed: one line of the log a message. Nothing listens at the
+    hosts: rare probes, and a single failure must not defer them. A route and
+    hosts for each contender: those without our milter leave questions that it
+    would wonder about."""
     path = os.path.join(folder, "daemon")
     os.mkdir(path)
     return Daemon(
         folder=path,
         log=dict(target=os.path.join(path, "log"), level="info"),
         probe=dict(level="connect", interval=86400.0), defer=dict(fall=100),
-        routes=(dict(domain="example.test", hosts=(
-            dict(host=LOOPBACK.address(), port=25),
-            dict(host=LOOPBACK.address(), port=25))),))
+        routes=tuple(
+            dict(domain=domain(contender), hosts=tuple(
+                dict(host=LOOPBACK.address(), port=25) for _ in range(2)))
+            for contender in CONTENDERS))
 
 
 class Intake:
@@ -125,8 +117,8 @@ class Intake:
         pid = self.pids.get(contender)
         if pid is None:
             return 0
-        return processor_time.of_process(pid) - sum(
-            processor_time.of_thread(pid, name) for name in ("map", "probe"))
+        return process_seconds(pid) - sum(
+            thread_seconds(pid, name) for name in ("map", "probe"))
 
     def clear(self, case):
         if case.hold:
@@ -135,32 +127,49 @@ class Intake:
             self.postfix.wait_queue_empty(300)
 
     def send(self, contender, case, count):
-        """Returns: messages a second; microseconds of the milter a message."""
+        """Returns: seconds that it took; seconds that the milter worked."""
         used, start = self.used(contender), time.monotonic()
         self.postfix.smtp_source(
-            count, to="r@example.test", sessions=SESSIONS, keep=case.keep,
-            recipients=case.recipients, unique=True,
+            count, to="r@" + domain(contender), sessions=SESSIONS,
+            keep=case.keep, recipients=case.recipients, unique=True,
             hostport=self.ports[contender, case.hold], timeout=600)
         took = time.monotonic() - start
         used = self.used(contender) - used
         self.clear(case)
-        return count / took, used / count * 1e6
+        return took, used
+
+
+def one_round(intake, case, count, slices):
+    """Returns: contender -> (seconds, seconds of the milter), in slices by
+    turns, because a busy machine is not busy evenly."""
+    totals = {contender: (0, 0) for contender in CONTENDERS}
+    for number in range(slices):
+        order = CONTENDERS if number % 2 == 0 else CONTENDERS[::-1]
+        for contender in order:
+            totals[contender] = tuple(map(sum, zip(
+                totals[contender], intake.send(contender, case, count))))
+    return totals
 
 
 def measure_case(bench, intake, case):
+    """Sizes the slices by a trial, which starts Postfix's processes, too."""
     count = TRIAL_MESSAGES
-    for contender in CONTENDERS:    # which starts Postfix's processes, too
-        rate, _ = intake.send(contender, case, count)
+    trial = one_round(intake, case, count, 1)
+    slices = 1 if bench.quick else SLICES
     if not bench.quick:
-        count = max(int(rate * ROUND_SECONDS), count)
-    both = bench.in_turn(
-        CONTENDERS, lambda contender: intake.send(contender, case, count))
-    rates = {name: [pair[0] for pair in both[name]] for name in CONTENDERS}
-    spent = {name: [pair[1] for pair in both[name]] for name in (NOTHING, OURS)}
+        count = max(SESSIONS, int(
+            count / trial[OURS][0] * ROUND_SECONDS / slices))
+    rounds = [one_round(intake, case, count, slices)
+              for _ in range(bench.rounds)]
+    sent = count * slices
     return [
-        Row("milter", case.name, "messages/s", rates, floor=NOTHING,
-            at_least=0.97, note=case.note),
-        Row("milter", case.name + ", the milter's time", "us/message", spent,
+        Row("milter", case.name, "messages/s",
+            {name: [sent / totals[name][0] for totals in rounds]
+             for name in CONTENDERS},
+            floor=NOTHING, at_least=0.97, note=case.note),
+        Row("milter", case.name + ", the milter's time", "us/message",
+            {name: [totals[name][1] / sent * 1e6 for totals in rounds]
+             for name in (NOTHING, OURS)},
             floor=NOTHING, note="processor time, without map and probes"),
     ]
 

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Copyright (c) 2026 the nexthop-milter authors
+"""Where measurements take place: folders in memory, helper programs that end
+with them, and the processor time that is used there."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def memory_folder():
+    """Where files cost no disk, if there is such a place."""
+    top = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="nh-bench-", dir=top) as folder:
+        os.chmod(folder, 0o755)
+        yield folder
+
+
+@contextlib.contextmanager
+def helper(*words):
+    """A program that ends with its standard input. In a session of its own,
+    as the daemon: Linux shares processors out by session."""
+    process = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+# -- processor time, by /proc ---------------------------------------------
+
+def _seconds(path):
+    """Name of a process or thread, and the time it has used."""
+    with open(path, "rb") as file:
+        head, _, tail = file.read().rpartition(b") ")
+    fields = tail.split()
+    return (head.partition(b"(")[2].decode(),
+            (int(fields[11]) + int(fields[12])) / TICK)
+
+
+def process_seconds(pid):
+    """Threads that have ended count, too."""
+    return _seconds("/proc/%d/stat" % pid)[1]
+
+
+def thread_seconds(pid, wanted):
+    """All threads of that name together."""
+    total = 0
+    for entry in os.listdir("/proc/%d/task" % pid):
+        try:
+            name, seconds = _seconds("/proc/%d/task/%s/stat" % (pid, entry))
+        except (FileNotFoundError, ProcessLookupError):
+            continue    # it ended just now
+        total += seconds if name == wanted else 0
+    return total
