@@ -396,7 +396,8 @@ lookup_resolving(const struct lookup_base *base, uint32_t route,
 {
 	uint32_t set = base->config->routes[route].set, slot, last;
 
-	if (set == CONFIG_NO_SET || base->set_slot[set] == HEALTH_TABLE_NONE)
+	if (set == CONFIG_NO_SET || base->set_slot[set] == HEALTH_TABLE_NONE ||
+	    base->config->sets[set].n_members == 1)
 		return false;
 	slot = base->set_slot[set];
 	return unseen_resolving(base->unseen, set,

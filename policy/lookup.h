@@ -143,7 +143,7 @@ void lookup_seen(const struct lookup_base *base, uint32_t route,
 /*
  * Is the MTA, at this moment, asking for recipients of the route's set that
  * the milter never saw (members of an alias, always_bcc)? A ticket drawn now
- * could split their message: wait a little.
+ * could split their message: wait a little. Never for a set of one host.
  * first_ms: when this was asked first (policy/unseen.h).
  */
 bool lookup_resolving(const struct lookup_base *base, uint32_t route,

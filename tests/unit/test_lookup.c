@@ -166,6 +166,28 @@ START_TEST(without_a_ticket_the_last_drawn_one_stands_in_for_a_second)
 }
 END_TEST
 
+static bool
+resolving_after_a_question(const char *routes)
+{
+	struct address to = world_address("member@example.com");
+	bool resolving;
+
+	world_setup(routes);
+	(void)world_ask("member@example.com");
+	resolving = lookup_resolving(world.base, lookup_route(world.base, &to),
+	    world.now_ms, world.now_ms);
+	world_teardown();
+	return resolving;
+}
+
+START_TEST(only_a_list_of_several_can_be_split)
+{
+	ck_assert(resolving_after_a_question(world_two_hosts));
+	/* Its route of example.com has one host. */
+	ck_assert(!resolving_after_a_question(world_many_kinds));
+}
+END_TEST
+
 START_TEST(the_hash_goes_the_same_way_again_and_spreads_evenly)
 {
 	uint32_t to_a = 0, cursor;
@@ -334,6 +356,7 @@ lookup_suite(void)
 	tcase_add_test(ticket, two_routes_of_one_list_share_one_cursor);
 	tcase_add_test(
 	    ticket, without_a_ticket_the_last_drawn_one_stands_in_for_a_second);
+	tcase_add_test(ticket, only_a_list_of_several_can_be_split);
 	tcase_add_test(
 	    ticket, the_hash_goes_the_same_way_again_and_spreads_evenly);
 	tcase_add_test(ticket, use_dns_draws_no_ticket);
