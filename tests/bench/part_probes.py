@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from echo_server import echo_server
 from harness import Daemon, wait_until
 from report import OURS, Row
-from rooms import helper, memory_folder, process_seconds, thread_seconds
+from rooms import (helper, memory_folder, process_seconds, thread_seconds,
+                   thread_waited)
 
 ECHO = "echo"
 # The configured jitter is a twentieth each way; no queue may add as much.
@@ -154,13 +155,14 @@ class Window:
         self.bench, self.daemon, self.echo = bench, daemon, echo
         self.piece_seconds = scale.window / bench.rounds
         self.routes = scale.hosts // 2
-        self.share = {"probe": [], "worker": []}
+        self.share = {"probe": [], "worker": [], "waited": []}
         self.p99 = {ECHO: [], OURS: []}
 
     def used(self):
         pid = self.daemon.worker
         return (thread_seconds(pid, "probe"),
-                process_seconds(pid) - thread_seconds(pid, "map"))
+                process_seconds(pid) - thread_seconds(pid, "map"),
+                thread_waited(pid, "probe"))
 
     def ask(self):
         done = subprocess.run(
@@ -194,6 +196,9 @@ class Window:
                 {OURS: self.share["probe"]}, note=scale.note()),
             Row("probes", name + ": the worker without the map",
                 "% of a processor", {OURS: self.share["worker"]}),
+            Row("probes", name + ": the probe thread waits for a processor",
+                "% of the time", {OURS: self.share["waited"]},
+                note="what a busy machine takes from its punctuality"),
             Row("probes", name + ": p99 of lookups meanwhile", "us", self.p99,
                 floor=ECHO, at_most=1.5)]
 

@@ -55,13 +55,28 @@ def process_seconds(pid):
     return _seconds("/proc/%d/stat" % pid)[1]
 
 
-def thread_seconds(pid, wanted):
-    """All threads of that name together."""
+def _of_threads(pid, wanted, figure):
+    """The sum of figure(folder) for all threads of that name."""
     total = 0
     for entry in os.listdir("/proc/%d/task" % pid):
+        folder = "/proc/%d/task/%s" % (pid, entry)
         try:
-            name, seconds = _seconds("/proc/%d/task/%s/stat" % (pid, entry))
+            if _seconds(folder + "/stat")[0] == wanted:
+                total += figure(folder)
         except (FileNotFoundError, ProcessLookupError):
             continue    # it ended just now
-        total += seconds if name == wanted else 0
     return total
+
+
+def thread_seconds(pid, wanted):
+    """All threads of that name together."""
+    return _of_threads(pid, wanted,
+                       lambda folder: _seconds(folder + "/stat")[1])
+
+
+def thread_waited(pid, wanted):
+    """Seconds that they were ready to work and had no processor."""
+    def waited(folder):
+        with open(folder + "/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    return _of_threads(pid, wanted, waited)
