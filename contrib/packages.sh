@@ -5,11 +5,12 @@
 # Installs what contrib/check and contrib/demo need and this machine lacks.
 # Debian 12 and Ubuntu 24.04 use the same names.
 #
-#	packages.sh [--full] [--list]
+#	packages.sh [--full] [--bench] [--list]
 #
-# --full adds what only `contrib/check --full` needs; --list prints what is
-# missing and installs nothing. A Postfix that comes with it is left
-# unconfigured and not started: nobody asked for a mail server.
+# --full adds what only `contrib/check --full` needs, --bench what `make bench`
+# compares with; --list prints what is missing and installs nothing. A Postfix
+# that comes with it is left unconfigured, and neither it nor HAProxy is
+# started: nobody asked for a server.
 
 set -eu
 
@@ -20,14 +21,16 @@ packages='build-essential autoconf automake pkg-config
     python3-pytest-xdist
     mandoc procps iproute2'
 full='clang clang-format'
+bench='haproxy'
 list_only=false
 
 for word; do
 	case $word in
 	--full) packages="$packages $full" ;;
+	--bench) packages="$packages $bench" ;;
 	--list) list_only=true ;;
 	*)
-		echo "usage: packages.sh [--full] [--list]" >&2
+		echo "usage: packages.sh [--full] [--bench] [--list]" >&2
 		exit 2 ;;
 	esac
 done
@@ -67,7 +70,6 @@ fi
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
 
-# A fresh Postfix would ask questions and then listen on port 25.
 policy=/usr/sbin/policy-rc.d
 policy_is_ours=false
 clean_up() {
@@ -78,15 +80,21 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
+start_nothing() {
+	[ ! -e "$policy" ] || return 0
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+	policy_is_ours=true
+}
+
+# A fresh Postfix would ask questions and then listen on port 25.
 case " $missing " in
 *' postfix '*)
 	echo 'postfix postfix/main_mailer_type select No configuration' |
 	    debconf-set-selections
-	if [ ! -e "$policy" ]; then
-		printf '#!/bin/sh\nexit 101\n' >"$policy"
-		chmod 755 "$policy"
-		policy_is_ours=true
-	fi ;;
+	start_nothing ;;
+*' haproxy '*)
+	start_nothing ;;
 esac
 
 # Other installations on this machine are waited for, but not for ever.
