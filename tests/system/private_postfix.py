@@ -95,6 +95,7 @@ SERVICE_OPTIONS = {
 LINE = re.compile(
     r"postfix(?P<service>[-/\w]*)\[\d+\]: (?P<qid>[0-9A-Za-z]+): "
     r"to=<(?P<to>[^>]*)>,.* relay=(?P<relay>[^,]+),.* "
+    r"delay=(?P<delay>[\d.]+), .* "
     r"status=(?P<status>\w+) \((?P<text>.*)\)$", re.M)
 
 
@@ -267,18 +268,22 @@ class Postfix:
                 count += len(files)
         return count
 
-    def _wait_gone(self, timeout, what, *queues):
+    def remind(self):
         """On a busy machine qmgr(8) may miss the word that a message has come
         in; it then looks after 300 s. It is told again, of new mail only."""
+        if self.queued("incoming"):
+            command("postkick", "-c", self.config, "public", "qmgr", "I",
+                    check=False)
+
+    def _wait_gone(self, timeout, what, *queues):
         told = [time.monotonic()]
 
         def gone():
             if self.queued(*queues) == 0:
                 return True
-            if time.monotonic() - told[0] > 5 and self.queued("incoming"):
+            if time.monotonic() - told[0] > 5:
                 told[0] = time.monotonic()
-                command("postkick", "-c", self.config, "public", "qmgr", "I",
-                        check=False)
+                self.remind()
             return False
         wait_until(gone, timeout, lambda: what + "\n" + self.log()[-6000:])
 
