@@ -188,9 +188,10 @@ class Postfix:
             name, type_, private, maxproc, program)
         command("postconf", "-c", self.config, "-M",
                 "%s/%s=%s" % (name, type_, entry))
-        for key, value in dict(options).items():
-            command("postconf", "-c", self.config, "-P",
-                    "%s/%s/%s=%s" % (name, type_, key, value))
+        if options:
+            command("postconf", "-c", self.config, "-P", *(
+                "%s/%s/%s=%s" % (name, type_, key, value)
+                for key, value in dict(options).items()))
 
     def use_service(self, name="nexthop", **more):
         self.service(name, "smtp", {**SERVICE_OPTIONS, **more})
