@@ -19,6 +19,21 @@ TITLES = {
     "steady": "The host was sick from the start; a burst of messages",
     "turning": "The host turned sick after a third of the messages",
 }
+# Why somebody else has less to show of these than we.
+REASONS = (
+    "A static list loses nothing while its sick host stands second; that host"
+    " gets no mail when it is well, either, and which of two will be sick is"
+    " not known beforehand.",
+    "No probe sees 452 to RCPT or at the end of data: the messages of a burst"
+    " that are under way before the first one's line is read meet it too."
+    " Each turns to the other host at once.",
+    "A host that turns silent is found out when a greeting has not come for"
+    " 5 s, or by a probe, each 30 s by default (\"ours, 1 s\" probes as often"
+    " as HAProxy does here). Messages that Postfix activated for that host"
+    " before wait for it in turns of 5 s each.",
+    "What is refused HAProxy turns to the other host itself, without a word to"
+    " Postfix.",
+)
 # metric -> its unit, and whether more is better
 METRICS = {
     "delivered": ("messages", True),
@@ -102,6 +117,7 @@ def markdown(saved):
     for scene, title in TITLES.items():
         if any(scene_and_fault(case)[0] == scene for case in saved):
             lines += [title + ":", "", *scene_table(saved, scene), ""]
+    lines += ["* " + reason for reason in REASONS] + [""]
     return "\n".join(lines)
 
 

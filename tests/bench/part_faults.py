@@ -6,9 +6,10 @@ ways of delivering to them make of it.
 Two scenes. Steady: the fault is there from the start, whatever probes the
 hosts has seen it, then mail comes in a burst; no mail has met the fault
 before. Turning: mail flows evenly, and the host turns sick after a third of
-it. A window ends early when all is delivered, or when nothing more can happen
-in it. Contenders are measured side by side, each with a Postfix and two SMTP
-servers of its own; bursts come one after the other.
+it; the window begins when all has been sent. A window ends early when all is
+delivered, or when nothing more can happen in it. Contenders are measured side
+by side, each with a Postfix and two SMTP servers of its own; bursts come one
+after the other.
 
 There is one round, whatever --rounds says: what is counted here are messages,
 and seconds that are those of timeouts.
@@ -18,6 +19,7 @@ faults_table.py makes rows of it, and README.md's tables."""
 import collections
 import concurrent.futures
 import functools
+import os
 import threading
 import time
 
@@ -72,14 +74,15 @@ class Scene:
     def run(self):
         """Returns: contender -> {metric: figure}."""
         try:
-            self._of_each(self.make_ready)
+            # Starting is work, and is done sooner not all at once.
+            self._of_each(self.make_ready, os.cpu_count())
             return self._of_each(self._measured)
         finally:
             self._of_each(lambda relay: relay.stop())
 
-    def _of_each(self, deed):
-        """deed(relay) of all contenders at once; contender -> its result."""
-        with concurrent.futures.ThreadPoolExecutor(len(self.relays)) as pool:
+    def _of_each(self, deed, at_once=len(CONTENDERS)):
+        """deed(relay) of all contenders; contender -> what it returned."""
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             return dict(zip(self.relays, pool.map(deed,
                                                   self.relays.values())))
 
@@ -89,11 +92,16 @@ class Scene:
     def send(self, relay):
         raise NotImplementedError
 
+    def window_s(self):
+        """From the first message on."""
+        return self.size.window_s
+
     def _measured(self, relay):
         self.send(relay)
-        self.wait_over(relay, relay.begun + self.size.window_s)
+        until = relay.begun + self.window_s()
+        self.wait_over(relay, until)
         return {
-            "delivered": relay.delivered(relay.begun + self.size.window_s),
+            "delivered": relay.delivered(until),
             "deferred": relay.deferred(),
             "wasted attempts": round(
                 relay.wasted() * 1000 / self.size.messages),
@@ -140,6 +148,9 @@ class Turning(Scene):
     def send(self, relay):
         relay.flow(self.size.messages, self.size.flow_s,
                    self.size.messages // 3, self.fault)
+
+    def window_s(self):
+        return self.size.flow_s + self.size.window_s
 
 
 def measure(bench):
