@@ -3,21 +3,10 @@
 /* Thread: the fuzzer's only one. */
 #include "policy/address.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "does not hold: %s\n", what);
-	abort();
-}
+#include "tests/fuzz/frame.h"
 
 /* What is canonical already stays as it is. */
 static void
@@ -40,14 +29,9 @@ check_domain(const struct address *address)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* A copy that ends where the text ends: reading on is noticed. */
-	char *text = malloc(size > 0 ? size : 1);
+	char *text = exact_copy(data, size);
 	struct address address;
 
-	if (text == NULL)
-		return 0;
-	if (size > 0)
-		memcpy(text, data, size);
 	if (address_parse(text, size, &address)) {
 		require(address.local_len < ADDRESS_LOCAL_MAX &&
 			    strlen(address.local) == address.local_len,

@@ -3,25 +3,10 @@
 /* Thread: the fuzzer's only one. */
 #include "policy/config.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "policy/route.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "does not hold: %s\n", what);
-	abort();
-}
+#include "tests/fuzz/frame.h"
 
 static void
 check_set(const struct config *config, const struct config_set *set)
@@ -60,32 +45,15 @@ check_config(const struct config *config)
 	    "nothing differs from itself");
 }
 
-/* In memory: no file is left behind. Returns: the descriptor. */
-static int
-make_file(const uint8_t *data, size_t size)
-{
-	int fd = memfd_create("nexthop.conf", 0);
-
-	if (fd == -1)
-		return -1;
-	if (write(fd, data, size) != (ssize_t)size) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct config_problems problems;
 	struct config *config;
-	char path[64];
-	int fd = make_file(data, size);
+	char path[FD_PATH_MAX];
+	int fd = memory_file(data, size);
 
-	if (fd == -1)
-		return 0;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd_path(fd, path);
 	if (config_load(path, &config, &problems) == 0) {
 		check_config(config);
 		config_free(&config);

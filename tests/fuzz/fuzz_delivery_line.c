@@ -3,31 +3,11 @@
 /* Thread: the fuzzer's only one. */
 #include "policy/delivery_line.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "does not hold: %s\n", what);
-	abort();
-}
-
-static void
-require_printable(const char *text, size_t size, const char *what)
-{
-	const size_t len = strnlen(text, size);
-
-	require(len < size, what);
-	for (size_t i = 0; i < len; i++)
-		require(text[i] >= ' ' && text[i] <= '~', what);
-}
+#include "tests/fuzz/frame.h"
 
 /* A server that the configuration could name, too. */
 static void
@@ -133,14 +113,9 @@ check_line(const struct delivery_line *line)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* A copy that ends where the text ends: reading on is noticed. */
-	char *text = malloc(size > 0 ? size : 1);
+	char *text = exact_copy(data, size);
 	struct delivery_line line;
 
-	if (text == NULL)
-		return 0;
-	if (size > 0)
-		memcpy(text, data, size);
 	require(delivery_line_parse(text, size, &line) == line.kind,
 	    "the kind is returned");
 	check_line(&line);

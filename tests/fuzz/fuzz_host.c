@@ -3,21 +3,10 @@
 /* Thread: the fuzzer's only one. */
 #include "policy/host.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "does not hold: %s\n", what);
-	abort();
-}
+#include "tests/fuzz/frame.h"
 
 /* An item that Postfix can take apart, and that means the same host again. */
 static void
@@ -46,15 +35,10 @@ check_host(const struct host *host)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1);
+	char *text = string_copy(data, size);
 	struct host host;
 	struct err err;
 
-	if (text == NULL)
-		return 0;
-	if (size > 0)
-		memcpy(text, data, size);
-	text[size] = '\0';
 	err.text[0] = '\0';
 	if (host_parse(text, 0, &host, &err) == 0)
 		check_host(&host);

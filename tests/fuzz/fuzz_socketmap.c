@@ -3,15 +3,10 @@
 /* Thread: the fuzzer's only one. */
 #include "milter/socketmap.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "policy/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/frame.h"
 
 /* One route of each kind; without a table all hosts count as up. */
 static const char routes[] =
@@ -30,35 +25,12 @@ static const char routes[] =
 static const struct lookup_base *
 make_base(void)
 {
-	char path[] = "/tmp/nh-fuzz-XXXXXX";
-	struct config_problems problems;
+	struct config *config = config_of(routes);
 	struct lookup_base *base;
-	struct config *config;
 	struct err err;
-	int fd = mkstemp(path);
 
-	if (fd == -1 ||
-	    write(fd, routes, sizeof(routes) - 1) != sizeof(routes) - 1 ||
-	    close(fd) == -1)
-		abort();
-	if (config_load(path, &config, &problems) == -1) {
-		fprintf(stderr, "%s\n", problems.list[0].text);
-		abort();
-	}
-	config_problems_free(&problems);
-	(void)unlink(path);
-	if (lookup_bind(config, NULL, false, &base, &err) == -1)
-		abort();
+	require(lookup_bind(config, NULL, false, &base, &err) == 0, err.text);
 	return base;
-}
-
-static void
-require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "does not hold: %s\n", what);
-	abort();
 }
 
 /* out is one netstring whose content is one of the three answers. */
@@ -89,14 +61,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct lookup_base *base;
 	static char out[SOCKETMAP_OUTPUT_MAX];
 	struct socketmap_request request, again;
-	char *bytes = malloc(size + 1), *at = bytes;
+	char *bytes = exact_copy(data, size), *at = bytes;
 	size_t left = size;
 
 	if (base == NULL)
 		base = make_base();
-	if (bytes == NULL)
-		return 0;
-	memcpy(bytes, data, size);
 	while (socketmap_read(at, left, &request) == SOCKETMAP_WHOLE) {
 		require(request.used <= left, "nothing is made up");
 		require(socketmap_read(at, request.used - 1, &again) ==

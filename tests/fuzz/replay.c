@@ -9,14 +9,13 @@
  * harness that reaches no seed is noticed.
  */
 #include <dirent.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUT_MAX (1 << 20)
+#include "tests/fuzz/frame.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define INPUT_MAX (1 << 20)
 
 /* Returns: how many inputs were replayed. */
 static unsigned
