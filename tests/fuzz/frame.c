@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "policy/hash.h"
+
 void
 require(bool holds, const char *what)
 {
@@ -110,4 +112,19 @@ feed_piece(struct feed *feed, size_t len)
 	feed->at += piece.left;
 	feed->left -= piece.left;
 	return piece;
+}
+
+/* Mostly short, so that cuts fall everywhere. */
+size_t
+cuts_next(struct cuts *cuts, const struct feed *rest)
+{
+	size_t len;
+
+	if (cuts->seed == 0)
+		return rest->left;
+	if (cuts->seed == 1)
+		return 1;
+	cuts->seed = hash_mix(cuts->seed);
+	len = 1 + cuts->seed % 23;
+	return len < rest->left ? len : rest->left;
 }

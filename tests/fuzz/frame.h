@@ -56,4 +56,13 @@ uint64_t feed_number(struct feed *feed, size_t n_bytes);
 /* The next len bytes, or as many as there are. */
 struct feed feed_piece(struct feed *feed, size_t len);
 
+/* Where to cut a stream into pieces, drawn from a seed below 256: 0 does not
+   cut, 1 cuts each byte off. */
+struct cuts {
+	uint64_t seed;
+};
+
+/* Returns: the length of the next piece of rest, which is not empty. */
+size_t cuts_next(struct cuts *cuts, const struct feed *rest);
+
 #endif
