@@ -3,8 +3,11 @@
 /* Thread: the fuzzer's only one. */
 #include "policy/config.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "milter/ctl_open.h"
 #include "policy/route.h"
 #include "tests/fuzz/frame.h"
 
@@ -45,6 +48,17 @@ check_config(const struct config *config)
 	    "nothing differs from itself");
 }
 
+/* What nexthopctl finds in a file that does not parse. */
+static void
+scan(const char *path)
+{
+	char *value = ctl_scan(path, "health_table");
+
+	require(value == NULL || strpbrk(value, "\"\n") == NULL,
+	    "a value is what stands between the quotes");
+	free(value);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -62,6 +76,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    "a refusal says why");
 	}
 	config_problems_free(&problems);
+	scan(path);
 	(void)close(fd);
 	return 0;
 }
