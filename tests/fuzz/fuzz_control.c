@@ -3,6 +3,7 @@
 /* Thread: the fuzzer's only one. */
 #include "milter/control.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -149,10 +150,12 @@ listen_to(struct scene *scene)
 	while (!scene->closed) {
 		n = recv(scene->peer, scene->answer + scene->len,
 		    sizeof(scene->answer) - scene->len, 0);
-		if (n == -1)
+		if (n == -1 && errno == EAGAIN)
 			return;
-		scene->closed = n == 0;
-		scene->len += (size_t)n;
+		/* What we said last may not have been read: a reset. */
+		scene->closed = n <= 0;
+		if (n > 0)
+			scene->len += (size_t)n;
 	}
 }
 
