@@ -270,9 +270,10 @@ watch_table(struct probe_thread *t, const char *path)
 	bool gone = !snapshot_table_in_place();
 
 	if (gone && !t->table_gone)
-		log_error("health table %s has been removed or replaced: "
-			  "nexthopctl has no effect until nexthop-milter is "
-			  "restarted",
+		log_error(
+		    "health table %s has been removed, replaced or cut short: "
+		    "nexthopctl has no effect until nexthop-milter is "
+		    "restarted",
 		    path);
 	t->table_gone = gone;
 }

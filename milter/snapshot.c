@@ -307,9 +307,14 @@ bool
 snapshot_table_in_place(void)
 {
 	struct snapshot *now = snapshot_get();
+	struct health_table_header_info info;
 	struct stat st;
-	bool same = stat(now->config->health_table, &st) == 0 &&
-		    st.st_dev == newest->device && st.st_ino == newest->inode;
+	bool same;
+
+	health_table_header(now->table, &info);
+	same = stat(now->config->health_table, &st) == 0 &&
+	       st.st_dev == newest->device && st.st_ino == newest->inode &&
+	       (uint64_t)st.st_size >= info.bytes;
 
 	snapshot_put(&now);
 	return same;

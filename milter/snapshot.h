@@ -56,7 +56,7 @@ void snapshot_reap(void);
 
 /*
  * Whether the current table is still what nexthopctl and a next worker find
- * under its name. Thread: the probe thread.
+ * under its name, all of it. Thread: the probe thread.
  */
 bool snapshot_table_in_place(void);
 

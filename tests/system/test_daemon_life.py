@@ -339,7 +339,7 @@ def test_a_socket_of_a_service_manager_that_cannot_listen_is_not_taken(
 @pytest.mark.parametrize("replaced", (False, True))
 def test_a_table_that_is_no_longer_in_its_place_is_told_of(daemon, replaced):
     table = daemon.folder + "/health"
-    daemon.expect_trouble("has been removed or replaced")
+    daemon.expect_trouble("has been removed, replaced or cut short")
     daemon.start()
     daemon.configure(routes=routes(300))    # a larger file is no stranger
     daemon.ctl("reload")
@@ -348,7 +348,7 @@ def test_a_table_that_is_no_longer_in_its_place_is_told_of(daemon, replaced):
         os.rename(table + ".copy", table)
     else:
         os.unlink(table)
-    daemon.wait_log("health table %s has been removed or replaced" % table)
+    daemon.wait_log("health table %s has been removed, replaced or cut short" % table)
     assert daemon.ask("u@d0.test").startswith("OK")
     daemon.kill_worker()
     daemon.mark()
