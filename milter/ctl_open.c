@@ -150,11 +150,22 @@ ctl_open_quietly(struct ctl *ctl, const char *path)
 	return open_paths(ctl, path, false, true);
 }
 
+/* Does something stand there that no start of the daemon replaces? */
+static bool
+is_in_the_way(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 /* What keeps us from the table, and what to do about it. */
 static void
 explain(const char *path, const struct err *why, struct err *err)
 {
-	if (access(path, R_OK | W_OK) == 0)
+	if (is_in_the_way(path))
+		err_set(err, "no health table: %.200s", why->text);
+	else if (access(path, R_OK | W_OK) == 0)
 		err_set(err,
 		    "no health table that can be used: %.200s; "
 		    "a restart of nexthop-milter makes a new one",
