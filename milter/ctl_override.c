@@ -14,8 +14,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DOMAINS_SHOWN 5
+
+#define FOLLOW_PAUSE_NS 10000000
+#define FOLLOW_TRIES	500 /* five seconds in all */
 
 struct wish {
 	const char *word; /* as typed: "drain" */
@@ -158,6 +162,29 @@ override_all(struct ctl *ctl, struct wish *wish, bool say)
 	return n;
 }
 
+/*
+ * The file may have been replaced while it was written to: then the word
+ * belongs into the new one too. Between its mark and the new one's name the
+ * writer takes over all hosts, which takes time when they are many. Returns:
+ * whether the word stands in a file that nothing has replaced.
+ */
+static bool
+follow_table(struct ctl *ctl, struct wish *wish)
+{
+	const struct timespec pause = { .tv_nsec = FOLLOW_PAUSE_NS };
+	struct err err;
+
+	for (int i = 0; i < FOLLOW_TRIES; i++) {
+		if (!health_table_superseded(ctl->table))
+			return true;
+		(void)nanosleep(&pause, NULL);
+		if (ctl_attach(ctl, &err) == -1 ||
+		    override_all(ctl, wish, false) == 0)
+			return false;
+	}
+	return false;
+}
+
 /* ---- hosts that are not there ---- */
 
 static int
@@ -255,15 +282,10 @@ ctl_override_run(struct ctl *ctl, int argc, char **argv)
 	ctl->now_ms = clock_boot_ms();
 	if (override_all(ctl, &wish, true) == 0)
 		return say_unknown(ctl, &wish);
-	/* The file may have been replaced while it was written to: then the
-	   word belongs into the new one too. */
-	if (health_table_superseded(ctl->table)) {
-		if (ctl_attach(ctl, &err) == -1 ||
-		    override_all(ctl, &wish, false) == 0) {
-			fprintf(stderr, "nexthopctl: the table was replaced "
-					"meanwhile: try again\n");
-			return CTL_TROUBLE;
-		}
+	if (!follow_table(ctl, &wish)) {
+		fprintf(stderr, "nexthopctl: the table was replaced "
+				"meanwhile: try again\n");
+		return CTL_TROUBLE;
 	}
 	if (ctl->config != NULL && wish.kind != OVERRIDE_NONE)
 		warn_of_held_routes(ctl, &wish);
