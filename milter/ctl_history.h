@@ -16,9 +16,9 @@
 /* Returns: enum ctl_exit. */
 int ctl_history_run(struct ctl *ctl, int argc, char **argv) NH_ALL_NONNULL;
 
-/* The same for an attached table; ports of the host that are not in the table
-   are said to be so on standard error. */
+/* The same for an attached table and a host as text; ports of the host that are
+   not in the table are said to be so on standard error. */
 int ctl_history_print(
-    const struct ctl *ctl, const char *host, FILE *out) NH_ALL_NONNULL;
+    const struct ctl *ctl, const char *text, FILE *out) NH_ALL_NONNULL;
 
 #endif

@@ -33,7 +33,7 @@ void observer_adopt(
 
 /* A line from nexthopctl observe. */
 void observer_line(
-    struct observer *observer, const char *line, size_t len) NH_ALL_NONNULL;
+    struct observer *observer, const char *text, size_t len) NH_ALL_NONNULL;
 /* One more, or one less, who sends lines. */
 void observer_joined(struct observer *observer) NH_ALL_NONNULL;
 void observer_left(struct observer *observer) NH_ALL_NONNULL;

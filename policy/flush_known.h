@@ -118,7 +118,7 @@ struct flush_message *flush_known_message(const struct flush_known *known,
 struct flush_set *flush_known_need_set(
     struct flush_known *known, uint64_t key) NH_ALL_NONNULL;
 struct flush_domain *flush_known_need_domain(
-    struct flush_known *known, uint64_t set, const char *name) NH_ALL_NONNULL;
+    struct flush_known *known, uint64_t key, const char *name) NH_ALL_NONNULL;
 struct flush_message *flush_known_need_message(struct flush_known *known,
     struct flush_domain *domain, const char *queue_id) NH_ALL_NONNULL;
 
@@ -143,7 +143,7 @@ void flush_known_drop_message(
  * flush_known_end_moves, which has to follow.
  */
 void flush_known_move(struct flush_known *known, struct flush_domain *domain,
-    uint64_t set) NH_ALL_NONNULL;
+    uint64_t key) NH_ALL_NONNULL;
 void flush_known_end_moves(struct flush_known *known) NH_ALL_NONNULL;
 /* Whatever waits of it is not known any more. */
 void flush_known_drop_domain(

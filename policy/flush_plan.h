@@ -63,12 +63,12 @@ void flush_plan_waiting(struct flush_plan *plan, uint64_t set,
 void flush_plan_gone(struct flush_plan *plan, uint64_t set,
     const struct address *recipient, const char *queue_id) NH_ALL_NONNULL;
 
-/* The set can be delivered to again. */
-void flush_plan_recovered(struct flush_plan *plan, uint64_t set,
+/* The set with this key can be delivered to again. */
+void flush_plan_recovered(struct flush_plan *plan, uint64_t key,
     uint64_t now_ms, uint32_t flush_again_ms) NH_ALL_NONNULL;
 /* It cannot any more: what was planned for it is pointless. What waits is
    still known. */
-void flush_plan_failed(struct flush_plan *plan, uint64_t set) NH_ALL_NONNULL;
+void flush_plan_failed(struct flush_plan *plan, uint64_t key) NH_ALL_NONNULL;
 
 /*
  * After a reload: each domain waits for the set that its route has now, and
