@@ -387,7 +387,7 @@ assemble(struct probe_thread *t, int control_fd, struct err *err)
 		    t->base, t->wake_fd, EV_READ | EV_PERSIST, on_bell, t);
 		t->tick = event_new(t->base, -1, EV_PERSIST, on_tick, t);
 	}
-	if (t->bell == NULL || t->tick == NULL ||
+	if (t->base == NULL || t->bell == NULL || t->tick == NULL ||
 	    event_add(t->bell, NULL) == -1 ||
 	    event_add(t->tick, &second) == -1) {
 		err_set(err, "cannot set up the probe thread's loop");
