@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 the nexthop-milter authors
 #
+# shellcheck shell=bash
 # Sourced by contrib/check and contrib/demo: how to build from a copy, so that
 # the tree stays as it is and runs side by side never meet.
 

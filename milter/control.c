@@ -118,7 +118,9 @@ control_free(struct control **control)
 	*control = NULL;
 	if (it == NULL)
 		return;
+	/* The analyzer does not see that LIST_REMOVE changes the head. */
 	while (!LIST_EMPTY(&it->clients))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		control_client_free(LIST_FIRST(&it->clients));
 	while ((orphan = LIST_FIRST(&it->orphans)) != NULL) {
 		LIST_REMOVE(orphan, link);

@@ -113,7 +113,9 @@ flush_known_drop_domain(struct flush_known *known, struct flush_domain *domain)
 {
 	struct flush_set *set = domain->set;
 
+	/* The analyzer does not see that TAILQ_REMOVE changes the head. */
 	while (!TAILQ_EMPTY(&domain->messages))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		forget_message(known, TAILQ_FIRST(&domain->messages));
 	if (domain->waits)
 		TAILQ_REMOVE(&set->waiting, domain, of_waiting);

@@ -203,6 +203,8 @@ choose(struct tier *tier, uint32_t ticket)
 	reduce(tier);
 	place = ticket % tier->sum;
 	place = (uint32_t)((uint64_t)place * stride_of(tier->sum) % tier->sum);
+	/* The weights' sum is above place: it ends in time.
+	   NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult) */
 	while (place >= tier->weight[host])
 		place -= tier->weight[host++];
 	return host;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Copyright (c) 2026 the nexthop-milter authors
 #
+# shellcheck shell=sh disable=SC2034
 # Sourced by the lint tests: where the source is, and how to complain.
 # Automake sets srcdir; by hand it is found from the script's own place.
 
@@ -11,6 +12,22 @@ status=0
 complain() {
 	printf '%s\n' "$*" >&2
 	status=1
+}
+
+# judge NAME VERSION: tools of other versions find other things, so only the
+# one that the tree is clean with judges. Prints what to call, or says that
+# nothing was checked.
+judge() {
+	for candidate in "$1-$2" "$1"; do
+		command -v "$candidate" >/dev/null || continue
+		case $("$candidate" --version | tr '\n' ' ')- in
+		*[Vv]ersion\ "$2".* | Cppcheck\ "$2"[!0-9]*)
+			echo "$candidate"
+			return 0 ;;
+		esac
+	done
+	echo "NOT CHECKED: $1 $2 is not installed" >&2
+	return 1
 }
 
 # Files of the project by suffix, without what a build may have left here

@@ -11,8 +11,8 @@ flags=$(pkg-config --cflags libconfig libevent libevent_openssl openssl \
 headers=$(project_files -name '*.h' | grep -E "^$srcdir/(policy|milter|tests)/")
 [ -n "$headers" ] || complain "no headers under $srcdir"
 for header in $headers; do
+	# shellcheck disable=SC2086
 	printf '#include "%s"\n#include "%s"\n' "$header" "$header" |
-	    # shellcheck disable=SC2086
 	    ${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror \
 		-I. -I"$srcdir" ${CPPFLAGS-} $flags -fsyntax-only -x c - ||
 	    complain "$header does not compile alone"

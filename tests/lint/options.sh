@@ -26,7 +26,7 @@ for option in $options; do
 	word=${option##*.}
 	grep -qE "^\.(It|Ic|Cm|Va).*[^a-z_]($option|$word)([^a-z_]|\$)" \
 	    "$manual" || complain "$option: not in $manual"
-	grep -qE "(^|[^a-z_])$word[[:space:]]*=" "$sample" ||
+	grep -qE "(^|[^a-z_])${word}[[:space:]]*=" "$sample" ||
 	    complain "$option: not in $sample"
 done
 

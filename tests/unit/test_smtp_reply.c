@@ -100,7 +100,7 @@ static enum smtp_reply_status
 feed(struct smtp_reply_parser *parser, const char *bytes, size_t len,
     size_t step, size_t *taken_r)
 {
-	enum smtp_reply_status status = SMTP_REPLY_MORE;
+	enum smtp_reply_status status;
 	size_t used, n;
 
 	*taken_r = 0;
