@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 import harness      # noqa: E402  (needs the path above)
+from reports import Reports     # noqa: E402
 
 
 def pytest_sessionfinish(session, exitstatus):
@@ -28,6 +29,12 @@ def pytest_configure(config):
     if os.geteuid() != 0:
         pytest.exit("the system tests start Postfix: they need root",
                     returncode=2)
+    config.reports = Reports()
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "reports"):
+        config.reports.close()
 
 
 class Room:
@@ -124,6 +131,14 @@ def pytest_runtest_makereport(item, call):
                 lines = lines[:50] + ["... (%d lines)" % (
                     len(lines) - 150)] + lines[-100:]
             report.sections.append(("log of " + name, "\n".join(lines)))
+
+
+@pytest.fixture(autouse=True)
+def reports(request):
+    """Outlives the room: a leak is told at the end of the process."""
+    yield
+    text = request.config.reports.take()
+    assert text == "", "sanitizer or valgrind:\n" + text
 
 
 @pytest.fixture

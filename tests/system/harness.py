@@ -4,7 +4,9 @@
 so that a test needs one import.
 
 NH_BUILD_DIR names the folder that holds nexthop-milter and nexthopctl; the
-default is `build` beside `tests`.
+default is `build` beside `tests`. NH_WRAPPER holds words to start a daemon
+under, like "valgrind -q --log-file=%q{NH_REPORT}.%p" (see reports.py), and
+NH_PATIENCE how many times longer everything may take then.
 """
 
 import json
@@ -21,7 +23,7 @@ import time
 
 from fake_smtp import *             # noqa: F401,F403
 from fake_smtp import FakeSmtp
-from loopback import (LOOPBACK, TimedOut, children, process_gone, read_text,
+from loopback import (LOOPBACK, PATIENCE, TimedOut, children, process_gone, read_text,
                       wait_until)
 from milter_client import MilterClient, connect
 from private_postfix import Postfix, command, version
@@ -39,6 +41,7 @@ SOURCE_DIR = os.path.abspath(
     os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD_DIR = os.environ.get("NH_BUILD_DIR") or os.path.join(
     SOURCE_DIR, "build")
+WRAPPER = os.environ.get("NH_WRAPPER", "").split()
 median = statistics.median
 
 
@@ -237,7 +240,8 @@ class Daemon:
         """Start it and look no further."""
         with open(self.stderr, "ab") as stderr:
             self.process = subprocess.Popen(
-                [*self.launcher, self.binary, "-c", self.config, *words],
+                [*self.launcher, *WRAPPER, self.binary, "-c", self.config,
+                 *words],
                 stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,
                 start_new_session=True)
 
@@ -270,6 +274,7 @@ class Daemon:
 
     def stop(self, timeout=20):
         """SIGTERM, and see it end; the exit status."""
+        timeout *= PATIENCE
         status = None
         if self.process is not None:
             if self.process.poll() is None:

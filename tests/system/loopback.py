@@ -13,6 +13,8 @@ import socket
 import threading
 import time
 
+# How many times longer all may take, where the daemon is slowed down.
+PATIENCE = float(os.environ.get("NH_PATIENCE", "1"))
 LOCK_PORT = 31999
 FIRST_PORT = 20000
 LAST_PORT = 31000
@@ -84,6 +86,7 @@ class TimedOut(AssertionError):
 
 def wait_until(predicate, timeout, what, pause=0.02):
     """Ask until the answer is true, and return it; TimedOut says what."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         answer = predicate()
