@@ -20,7 +20,7 @@ packages='build-essential autoconf automake pkg-config
     postfix swaks miltertest openssl python3 python3-pytest
     python3-pytest-xdist
     mandoc procps iproute2'
-full='clang clang-format clang-tidy cppcheck shellcheck valgrind'
+full='clang clang-format clang-tidy cppcheck gcovr shellcheck valgrind'
 bench='haproxy'
 list_only=false
 

@@ -13,7 +13,8 @@ copyright='Copyright (c) 2026 the nexthop-milter authors'
 files=$(project_files -name '*.[ch]' -o -name '*.sh' -o -name '*.py' \
     -o -name '*.awk' -o -name '*.am' -o -name 'configure.ac' \
     -o -name '*.[58]' -o -name '*.service' -o -name '*.socket' \
-    -o -path '*/contrib/check' -o -path '*/contrib/demo' \
+    -o -path '*/contrib/check' -o -path '*/contrib/coverage' \
+    -o -path '*/contrib/demo' \
     -o -path '*/contrib/postfix/enable' -o -path '*/.ci/run')
 for file in $files; do
 	case $file in
