@@ -202,8 +202,9 @@ check_mailbox(const char *text)
 	if (len == 0)
 		return NULL;
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] <= ' ' || text[i] == 0x7f || text[i] == '<' ||
-		    text[i] == '>')
+		unsigned char byte = (unsigned char)text[i];
+
+		if (byte <= ' ' || byte >= 0x7f || byte == '<' || byte == '>')
 			return "user@domain in ASCII, without blanks and <>";
 	}
 	if (text[0] == '@' || !address_parse(text, len, &address))
