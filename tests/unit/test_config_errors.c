@@ -26,6 +26,7 @@
 
 #define FIVE(x)	 x x x x x
 #define LONG_110 FIVE("0123456789") FIVE("0123456789") "0123456789"
+#define LABEL_64 FIVE("aaaaaaaaaaaa") "aaaa"
 
 struct expected {
 	unsigned line; /* 0: the file as a whole */
@@ -75,6 +76,7 @@ static const struct {
 	{ "user = 1;\n" ROUTE, { { 1, "user: 1; a string of 0 to 64" } } },
 	{ "user = true;\n" ROUTE, { { 1, "user: true; a string" } } },
 	{ "user = { };\n" ROUTE, { { 1, "user: a group { ... }; a str" } } },
+	{ "user = ( );\n" ROUTE, { { 1, "user: a list ( ... ); a str" } } },
 	{ "log = \"syslog\";\n" ROUTE,
 	    { { 1, "log: \"syslog\"; a group { name = value; ... }" } } },
 	{ "routes = { domain = \"a.test\"; };\n",
@@ -175,6 +177,9 @@ static const struct {
 	{ DOMAIN("all"), { { 1, "every domain is \"ALL\"; " } } },
 	{ DOMAIN("[a.test]"), { { 1, "is no address literal" } } },
 	{ DOMAIN("[10.0.0.1"), { { 1, "no closing bracket" } } },
+	{ DOMAIN("[10.0.0.1]x"), { { 1, "no closing bracket" } } },
+	{ DOMAIN("[10.0.0.]"), { { 1, "is no address literal" } } },
+	{ DOMAIN(LABEL_64 ".test"), { { 1, "is no domain; \"example" } } },
 	{ ONE_ROUTE("hosts = ( \"10.0.0.1\" );"),
 	    { { 1, "a route without a domain; domain = " } } },
 	{ "not_routed = [ \"a.test\",\n\"a,b\", \"ALL\" ];\n" ROUTE,
@@ -233,6 +238,7 @@ static const struct {
 	{ "transport = \"discard\";\n" ROUTE,
 	    { { 1, "transport: \"discard\"; a service of master.cf that" } } },
 	{ "user = \"a b\";\n" ROUTE, { { 1, "user: \"a b\"; a name of" } } },
+	{ "user = \"-a\";\n" ROUTE, { { 1, "user: \"-a\"; a name of" } } },
 	{ "socket_group = \"a:b\";\n" ROUTE,
 	    { { 1, "socket_group: \"a:b\"; a name of letters" } } },
 	{ "probe = { helo = \"a b\"; };\n" ROUTE,
@@ -241,10 +247,18 @@ static const struct {
 	    { { 1, "probe.helo: \"a\\x0d\\x0aQUIT\"; a string" } } },
 	{ "probe = { helo = \"[1.2.3.4\"; };\n" ROUTE,
 	    { { 1, "probe.helo: \"[1.2.3.4\"; a host name or" } } },
+	{ "probe = { helo = \"[1.2 3.4]\"; };\n" ROUTE,
+	    { { 1, "probe.helo: \"[1.2 3.4]\"; a host name or" } } },
 	{ "probe = { sender = \"a@b c\"; };\n" ROUTE,
 	    { { 1, "probe.sender: \"a@b c\"; user@domain in ASCII" } } },
 	{ "probe = { sender = \"<a@b>\"; };\n" ROUTE,
 	    { { 1, "probe.sender: \"<a@b>\"; user@domain in ASCII" } } },
+	{ "probe = { sender = \"a@b>\"; };\n" ROUTE,
+	    { { 1, "probe.sender: \"a@b>\"; user@domain in ASCII" } } },
+	{ "probe = { sender = \"\xc3\xa9@b\"; };\n" ROUTE,
+	    { { 1, "@b\"; user@domain in ASCII" } } },
+	{ "probe = { sender = \"@b\"; };\n" ROUTE,
+	    { { 1, "probe.sender: \"@b\"; user@domain was" } } },
 	{ "probe = { sender = \"a@b\\n\"; };\n" ROUTE,
 	    { { 1, "probe.sender: \"a@b\\x0a\"; a string of 0 to 254" } } },
 	{ "probe = { recipient = \"postmaster\"; };\n" ROUTE,
@@ -260,6 +274,10 @@ static const struct {
 	    { { 1, "map_socket: \"inet:8890@192.0.2.1\"; unix:PATH" } } },
 	{ "map_socket = \"inet:0@127.0.0.1\";\n" ROUTE,
 	    { { 1, "map_socket: \"inet:0@127.0.0.1\"; unix:PATH" } } },
+	{ "map_socket = \"inet:8890@[2001:db8::1]\";\n" ROUTE,
+	    { { 1, "map_socket: \"inet:8890@[2001:db8::1]\"; unix:PATH" } } },
+	{ "map_socket = \"inet:8890@" LONG_110 "\";\n" ROUTE,
+	    { { 1, "map_socket: \"inet:8890@0123" } } },
 	{ "milter_socket = \"/run/milter\";\n" ROUTE,
 	    { { 1, "milter_socket: \"/run/milter\"; unix:PATH" } } },
 	{ "milter_socket = \"unix:run/milter\";\n" ROUTE,

@@ -272,7 +272,11 @@ static const struct {
 	{ offsetof(struct layout_detail, state), HEALTH_TRIAL + 1 },
 	{ offsetof(struct layout_detail, slow_step), 9 },
 	{ offsetof(struct layout_detail, silent), 2 },
+	{ offsetof(struct layout_detail, last_outcome), OUTCOME_COUNT },
 	{ offsetof(struct layout_detail, last_stage), STAGE_COUNT },
+	{ offsetof(struct layout_detail, last_source), SOURCE_COUNT },
+	{ offsetof(struct layout_detail, last_silent), 2 },
+	{ offsetof(struct layout_detail, usable), 2 },
 	{ offsetof(struct layout_detail, blind), 2 },
 	{ offsetof(struct layout_detail, overruled), 2 },
 	{ offsetof(struct layout_detail, unheard), HEALTH_UNHEARD_MAX + 1 },
@@ -281,12 +285,13 @@ static const struct {
 	{ offsetof(struct layout_detail, rose_by), SOURCE_COUNT },
 };
 
-START_TEST(a_detail_without_sense_is_noticed_whatever_its_check_says)
+/* Leaves many hosts, the first one's detail with row i in it. */
+static void
+leave_insane(int i)
 {
 	size_t size;
 	unsigned char *bytes, *detail;
 	struct layout_host *host;
-	struct health_table *table;
 	uint64_t check;
 
 	scratch_leave_many(&scratch);
@@ -294,15 +299,76 @@ START_TEST(a_detail_without_sense_is_noticed_whatever_its_check_says)
 	host = (void *)(bytes + sizeof(struct layout_header));
 	detail = (unsigned char *)host + offsetof(struct layout_host, detail) +
 		 host->detail_turn / 2 % 2 * sizeof(struct layout_detail);
-	detail[insane[_i].offset] = insane[_i].value;
+	detail[insane[i].offset] = insane[i].value;
 	check = hash_bytes(
 	    hash_key_fixed, detail, offsetof(struct layout_detail, check));
 	memcpy(detail + offsetof(struct layout_detail, check), &check,
 	    sizeof(check));
 	scratch_put(&scratch, bytes, size);
 	free(bytes);
+}
+
+START_TEST(a_detail_without_sense_is_noticed_whatever_its_check_says)
+{
+	struct health_table *table;
+
+	leave_insane(_i);
 	table = scratch_open(&scratch, HEALTH_TABLE_REBUILT);
 	scratch_must_be_sane(table);
+	health_table_close(&table);
+}
+END_TEST
+
+/* A tool drops nothing: it must not be led astray by what it reads. */
+START_TEST(a_tool_reads_no_number_that_has_no_meaning)
+{
+	struct health_table *table;
+	struct health_detail detail;
+
+	leave_insane(_i);
+	ck_assert_int_eq(health_table_attach(scratch.path,
+			     scratch.birth.boot_id, &table, &scratch.why),
+	    0);
+	health_table_read(table, 0, &detail);
+	ck_assert_uint_le(detail.health.state, HEALTH_TRIAL);
+	ck_assert_uint_lt(detail.health.stage, STAGE_COUNT);
+	ck_assert_uint_lt(detail.health.fell_by, SOURCE_COUNT);
+	ck_assert_uint_lt(detail.health.rose_by, SOURCE_COUNT);
+	ck_assert_uint_lt(detail.last.outcome, OUTCOME_COUNT);
+	ck_assert_uint_lt(detail.last.stage, STAGE_COUNT);
+	ck_assert_uint_lt(detail.last.source, SOURCE_COUNT);
+	ck_assert_uint_eq(detail.health.failures, 3);
+	health_table_close(&table);
+}
+END_TEST
+
+START_TEST(when_a_detail_is_lost_a_tool_reads_what_the_health_word_says)
+{
+	size_t size;
+	unsigned char *bytes;
+	struct layout_host *host;
+	struct health_table *table;
+	struct health_detail detail, some = scratch_detail();
+	struct health_view view;
+
+	scratch_leave_many(&scratch);
+	bytes = scratch_bytes(&scratch, &size);
+	host = (void *)(bytes + sizeof(struct layout_header));
+	memset(host->detail, 0xa5, sizeof(host->detail));
+	scratch_put(&scratch, bytes, size);
+	free(bytes);
+	ck_assert_int_eq(health_table_attach(scratch.path,
+			     scratch.birth.boot_id, &table, &scratch.why),
+	    0);
+	health_table_read(table, 0, &detail);
+	health_table_view(table, 0, SCRATCH_NOW_MS, &view);
+	ck_assert_int_eq(detail.health.state, HEALTH_DEFERRED);
+	ck_assert_uint_eq(detail.health.due_ms, view.due_ms);
+	ck_assert_uint_eq(detail.health.recoveries, some.health.recoveries);
+	ck_assert_uint_eq(detail.health.slow_step, some.health.slow_step);
+	ck_assert(detail.health.silent && detail.usable);
+	ck_assert_uint_eq(detail.health.failures, 0);
+	ck_assert_str_eq(detail.last.text, "");
 	health_table_close(&table);
 }
 END_TEST
@@ -362,6 +428,10 @@ damage_suite(void)
 	tcase_add_loop_test(bytes,
 	    a_detail_without_sense_is_noticed_whatever_its_check_says, 0,
 	    (int)NELEM(insane));
+	tcase_add_loop_test(bytes, a_tool_reads_no_number_that_has_no_meaning,
+	    0, (int)NELEM(insane));
+	tcase_add_test(bytes,
+	    when_a_detail_is_lost_a_tool_reads_what_the_health_word_says);
 	tcase_add_loop_test(bytes, a_host_deferred_for_years_is_dropped, 0, 2);
 	tcase_add_test(bytes, a_file_may_be_cut_anywhere);
 	suite_add_tcase(suite, bytes);
