@@ -403,9 +403,11 @@ class Daemon:
         self._expected.extend(patterns)
 
     def troubles(self):
-        """Warnings and errors that no test expected, from the beginning."""
+        """Warnings and errors that no test expected, from the beginning. A
+        line of less weight may quote somebody else's."""
         return [line for line in self._log_text().splitlines()
                 if re.search(r"\b(warning|error): ", line)
+                and not re.search(r"\]: (info|debug): ", line)
                 and not any(re.search(p, line) for p in self._expected)]
 
     def wait_log(self, pattern, timeout=15, times=None):
