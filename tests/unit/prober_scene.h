@@ -165,4 +165,37 @@ override(uint32_t host, enum health_override kind, uint64_t for_ms,
 	snapshot_put(&snapshot);
 }
 
+/* What a probe by hand has shown, and how it ended. */
+struct shown {
+	char text[1024];
+	int n_ends;
+	bool good;
+};
+
+static inline void
+on_shown(void *arg, const char *text, bool good)
+{
+	struct shown *shown = arg;
+	size_t len = strlen(shown->text);
+
+	ck_assert_int_eq(shown->n_ends, 0);
+	if (text == NULL) {
+		shown->n_ends++;
+		shown->good = good;
+		return;
+	}
+	(void)snprintf(
+	    shown->text + len, sizeof(shown->text) - len, "%s|", text);
+}
+
+static inline void
+wait_shown(const struct shown *shown)
+{
+	uint64_t end_ms = clock_boot_ms() + WAIT_MS;
+
+	while (shown->n_ends == 0 && clock_boot_ms() < end_ms)
+		turn();
+	ck_assert_int_eq(shown->n_ends, 1);
+}
+
 #endif

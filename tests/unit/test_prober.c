@@ -265,38 +265,6 @@ START_TEST(a_reload_keeps_what_stays_and_drops_what_goes)
 }
 END_TEST
 
-struct shown {
-	char text[1024];
-	int n_ends;
-	bool good;
-};
-
-static void
-on_shown(void *arg, const char *text, bool good)
-{
-	struct shown *shown = arg;
-	size_t len = strlen(shown->text);
-
-	ck_assert_int_eq(shown->n_ends, 0);
-	if (text == NULL) {
-		shown->n_ends++;
-		shown->good = good;
-		return;
-	}
-	(void)snprintf(
-	    shown->text + len, sizeof(shown->text) - len, "%s|", text);
-}
-
-static void
-wait_shown(const struct shown *shown)
-{
-	uint64_t end_ms = clock_boot_ms() + WAIT_MS;
-
-	while (shown->n_ends == 0 && clock_boot_ms() < end_ms)
-		turn();
-	ck_assert_int_eq(shown->n_ends, 1);
-}
-
 START_TEST(a_probe_by_hand_shows_its_dialogue)
 {
 	struct script_server servers[2];

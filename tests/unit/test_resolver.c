@@ -3,21 +3,14 @@
 /* Thread: the test's own process, one thread: resolver and name server. */
 #include "milter/resolver.h"
 
-#include <arpa/inet.h>
 #include <check.h>
-#include <event2/dns.h>
-#include <event2/dns_struct.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "tests/unit/name_server.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/suite.h"
-
-#define NAME_SERVER "127.0.0.1"
 
 /* What the name server answers, by the first label of the question. */
 enum behaviour {
@@ -47,8 +40,7 @@ struct scene {
 	struct event_base *base;
 	struct resolver *resolver;
 	struct resolver_files files;
-	struct evdns_server_port *port;
-	int fd;
+	struct name_server server;
 	char resolv_conf[SCRATCH_PATH_MAX], hosts[SCRATCH_PATH_MAX];
 	int n_answers, n_questions;
 	struct resolver_answer answer;
@@ -97,43 +89,15 @@ on_question(struct evdns_server_request *request, void *arg)
 	(void)evdns_server_request_respond(request, error);
 }
 
-/* Any free port: libevent takes "nameserver ADDRESS:PORT", so that neither root
-   nor a port 53 that nobody else uses is needed. */
-static void
-start_name_server(struct scene *scene, uint16_t *port_r)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	socklen_t len = sizeof(address);
-
-	ck_assert_int_eq(inet_pton(AF_INET, NAME_SERVER, &address.sin_addr), 1);
-	scene->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-	ck_assert_int_ne(scene->fd, -1);
-	ck_assert_int_eq(
-	    bind(scene->fd, (const struct sockaddr *)&address, sizeof(address)),
-	    0);
-	ck_assert_int_eq(
-	    getsockname(scene->fd, (struct sockaddr *)&address, &len), 0);
-	*port_r = ntohs(address.sin_port);
-	scene->port = evdns_add_server_port_with_base(
-	    scene->base, scene->fd, 0, on_question, scene);
-	ck_assert_ptr_nonnull(scene->port);
-}
-
 static void
 scene_begin(struct scene *scene)
 {
-	char settings[100];
 	struct err err;
-	uint16_t port;
 
 	memset(scene, 0, sizeof(*scene));
 	scratch_begin();
 	scene->base = event_base_new();
-	start_name_server(scene, &port);
-	(void)snprintf(settings, sizeof(settings),
-	    "nameserver " NAME_SERVER ":%u\nsearch example.test\n",
-	    (unsigned)port);
-	scratch_write("resolv.conf", settings);
+	name_server_start(&scene->server, scene->base, on_question, scene);
 	scratch_write("hosts", "127.0.9.1 local.test alias\n");
 	scene->files.resolv_conf =
 	    scratch_path("resolv.conf", scene->resolv_conf);
@@ -148,10 +112,9 @@ scene_end(struct scene *scene)
 {
 	if (scene->resolver != NULL)
 		resolver_free(&scene->resolver);
-	evdns_close_server_port(scene->port);
+	name_server_stop(&scene->server);
 	(void)event_base_loop(scene->base, EVLOOP_NONBLOCK);
 	event_base_free(scene->base);
-	(void)close(scene->fd);
 	scratch_end();
 }
 
