@@ -15,7 +15,6 @@
 #define NH_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
 #define NH_ALL_NONNULL	__attribute__((nonnull))
 #define NH_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define NH_INLINE	inline __attribute__((always_inline))
 #define NELEM(array)	(sizeof(array) / sizeof((array)[0]))
 #define OWNER_OF(pointer, type, member)                                        \
 	((struct type *)(void *)((char *)(pointer)-offsetof(                   \

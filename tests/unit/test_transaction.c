@@ -11,6 +11,7 @@
 
 #include "policy/config.h"
 #include "policy/health_table.h"
+#include "policy/unseen.h"
 #include "tests/unit/suite.h"
 
 #define NOW  1000000u
@@ -178,6 +179,46 @@ START_TEST(messages_alternate_between_equal_hosts)
 }
 END_TEST
 
+/* The map's question, as the MTA asks while an alias becomes its members. */
+static void
+ask_map(const char *recipient, uint64_t now_ms)
+{
+	struct lookup_answer answer;
+
+	(void)lookup_recipient(
+	    base, recipient, strlen(recipient), now_ms, &answer);
+}
+
+/* Asked first at NOW, and again so long after. */
+static bool
+should_wait(uint64_t after_ms)
+{
+	return transaction_should_wait(&transaction, base, NOW, NOW + after_ms);
+}
+
+START_TEST(a_message_waits_while_the_members_of_an_alias_are_asked_for)
+{
+	take("<list@a.test>");
+	ck_assert(!should_wait(0));
+	ask_map("member@b.test", NOW);
+	ck_assert(should_wait(0));
+	ck_assert(should_wait(UNSEEN_QUIET_MS));
+	ck_assert(!should_wait(UNSEEN_QUIET_MS + 1));
+}
+END_TEST
+
+START_TEST(questions_that_are_explained_or_of_others_are_not_waited_for)
+{
+	take("<one@a.test>");
+	ask_map("x@t.test", NOW);
+	ck_assert(!should_wait(0));
+	ask_map("two@a.test", NOW);
+	ck_assert(should_wait(0));
+	take("<two@a.test>");
+	ck_assert(!should_wait(0));
+}
+END_TEST
+
 START_TEST(what_is_not_routed_gets_no_ticket_and_no_line)
 {
 	static const char *const strangers[] = { "<x@elsewhere.test>",
@@ -321,6 +362,10 @@ main(void)
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_test(tcase, all_recipients_of_one_host_set_share_one_ticket);
 	tcase_add_test(tcase, messages_alternate_between_equal_hosts);
+	tcase_add_test(
+	    tcase, a_message_waits_while_the_members_of_an_alias_are_asked_for);
+	tcase_add_test(tcase,
+	    questions_that_are_explained_or_of_others_are_not_waited_for);
 	tcase_add_test(tcase, what_is_not_routed_gets_no_ticket_and_no_line);
 	tcase_add_test(tcase, tempfail_is_said_only_while_no_host_is_up);
 	tcase_add_test(tcase, the_line_tells_hold_and_dns_and_all_deferred);
