@@ -303,9 +303,6 @@ ctl_lookup_print(
 		if (count > 0)
 			print_next(ctl, base, answer.route, count, out);
 		break;
-	case LOOKUP_CANNOT_SAY:
-		fprintf(out, "order:   cannot say now: the MTA asks again\n");
-		break;
 	}
 	lookup_base_free(&base);
 	return CTL_OK;

@@ -309,7 +309,6 @@ route_state(const struct lookup_answer *answer)
 	case LOOKUP_HOSTS:
 		return answer->order.kind == ORDER_UP ? "up" : "none is up";
 	case LOOKUP_NOT_OURS:
-	case LOOKUP_CANNOT_SAY:
 		break;
 	}
 	return "-";

@@ -178,10 +178,7 @@ answer_transport(const struct lookup_base *base, const char *key, size_t len,
 		add_string(text, base->config->transport);
 		add_string(text, ":");
 		return;
-	case LOOKUP_CANNOT_SAY:
-		break;
 	}
-	add_string(text, "TEMP cannot say now");
 }
 
 /* The maps that are served, each with its own idea of a key and a result. */

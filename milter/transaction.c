@@ -194,7 +194,6 @@ describe(char *line, const struct lookup_base *base, const struct share *share,
 		    line, LINE_MAX_TEXT, "%s: next hop from DNS", domain);
 		break;
 	case LOOKUP_NOT_OURS:
-	case LOOKUP_CANNOT_SAY:
 		(void)snprintf(line, LINE_MAX_TEXT, "%s: no answer", domain);
 		break;
 	}

@@ -3,8 +3,8 @@
 
 /*
  * The one question that both faces ask: a recipient, answered with the hosts
- * to try, "not ours", or "cannot say". The milter and the map only translate.
- * No lock, no allocation, no wait.
+ * to try, "not ours", "hold", or "as DNS says". The milter and the map only
+ * translate. No lock, no allocation, no wait.
  */
 #ifndef NH_POLICY_LOOKUP_H
 #define NH_POLICY_LOOKUP_H
@@ -57,8 +57,7 @@ enum lookup_kind {
 	LOOKUP_NOT_OURS = 0, /* no route serves the domain */
 	LOOKUP_HOSTS,	     /* order lists them */
 	LOOKUP_HOLD,	     /* routed, nothing may be tried now */
-	LOOKUP_DNS,	     /* use_dns: the MTA's own MX lookup */
-	LOOKUP_CANNOT_SAY
+	LOOKUP_DNS	     /* use_dns: the MTA's own MX lookup */
 };
 
 enum lookup_ticket {
