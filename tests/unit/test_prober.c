@@ -330,6 +330,25 @@ START_TEST(who_has_gone_is_told_nothing_more)
 }
 END_TEST
 
+/* An address that no machine has: of a documentation's network. */
+START_TEST(trouble_of_our_own_is_told_once_and_blames_nobody)
+{
+	begin(CONFIG_LOG_DEBUG);
+	adopt_text("probe = { level = \"mail\"; interval = 0.1; timeout = 0.3; "
+		   "bind_address = \"192.0.2.1\"; };\n"
+		   "routes = ( { domain = \"example.test\"; hosts = ("
+		   " { host = \"127.0.0.10\"; port = 2525; } ); } );\n");
+	start();
+	wait_logged("warning: cannot probe \\[127.0.0.10\\]:2525: .*: trouble "
+		    "of our own, no host is blamed$");
+	wait_logged("debug: cannot probe ");
+	ck_assert_int_eq(count_logged("warning: "), 1);
+	ck_assert_int_eq(detail_of(0).health.state, HEALTH_UP);
+	ck_assert_uint_eq(counted(0, COUNTER_OBSERVED_FAILED), 0);
+	end();
+}
+END_TEST
+
 /* The hosts file knows localhost everywhere. */
 START_TEST(a_name_is_usable_once_it_has_resolved)
 {
@@ -377,6 +396,7 @@ prober_suite(void)
 	tcase_add_test(all, a_reload_keeps_what_stays_and_drops_what_goes);
 	tcase_add_test(all, a_probe_by_hand_shows_its_dialogue);
 	tcase_add_test(all, who_has_gone_is_told_nothing_more);
+	tcase_add_test(all, trouble_of_our_own_is_told_once_and_blames_nobody);
 	tcase_add_test(all, a_name_is_usable_once_it_has_resolved);
 	suite_add_tcase(suite, all);
 	return suite;

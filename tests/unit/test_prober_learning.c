@@ -142,6 +142,36 @@ START_TEST(a_trial_of_which_a_word_is_heard_does_not_hang)
 }
 END_TEST
 
+static const struct script refuses_mail = {
+	.greeting = "220 server.test ESMTP\r\n",
+	.ehlo = "250 server.test\r\n",
+	.mail = "451 4.3.0 Not from you\r\n",
+};
+
+START_TEST(deliveries_overrule_a_probe_that_is_not_welcome)
+{
+	uint64_t before;
+
+	begin_learning(1, "", true);
+	atomic_store(&servers[0].script, &refuses_mail);
+	wait_state(0, HEALTH_DEFERRED);
+	while (state_of(0) != HEALTH_UP)
+		deliver_well(0);
+	ck_assert_int_eq(count_logged("warning: host .*: deliveries find it "
+				      "well, the probe does not: failed probes "
+				      "from MAIL on do not count$"),
+	    1);
+	before = counted(0, COUNTER_OBSERVED_FAILED);
+	while (counted(0, COUNTER_OBSERVED_FAILED) < before + 3)
+		turn();
+	ck_assert_int_eq(state_of(0), HEALTH_UP);
+	/* What is shown of the host is not the probe's trouble. */
+	ck_assert_int_eq(detail_of(0).last.source, SOURCE_DELIVERY);
+	ck_assert_int_eq(count_logged("deliveries find it well"), 1);
+	end_learning(1);
+}
+END_TEST
+
 START_TEST(personal_refusals_never_touch_the_state)
 {
 	static const char *const replies[] = { "452 4.2.2 Mailbox full",
@@ -288,6 +318,7 @@ prober_learning_suite(void)
 	    tcase, where_nobody_observes_deliveries_the_probe_decides);
 	tcase_add_loop_test(tcase,
 	    a_trial_of_which_a_word_is_heard_does_not_hang, 0, NELEM(words));
+	tcase_add_test(tcase, deliveries_overrule_a_probe_that_is_not_welcome);
 	tcase_add_test(tcase, personal_refusals_never_touch_the_state);
 	tcase_add_test(tcase, five_recipients_in_a_row_are_the_hosts_trouble);
 	tcase_add_test(

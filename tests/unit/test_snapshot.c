@@ -142,6 +142,35 @@ START_TEST(a_table_that_is_not_valid_is_rebuilt_with_a_warning)
 }
 END_TEST
 
+START_TEST(a_table_from_before_the_last_boot_starts_all_hosts_up)
+{
+	const struct health_table_size size = { 8, 8, 1024 };
+	const struct health_table_birth birth = { .now_ms = 1 };
+	const struct health_detail sick = { .health.state = HEALTH_DEFERRED };
+	enum health_table_opened how;
+	struct health_table *table;
+	char path[SCRATCH_PATH_MAX];
+	struct snapshot *snapshot;
+	struct host host;
+	struct err err;
+
+	ck_assert_int_eq(health_table_open(scratch_path("health", path), &size,
+			     &birth, &table, &how, &err),
+	    0);
+	ck_assert_int_eq(host_parse("127.0.0.10", 0, &host, &err), 0);
+	health_table_write(table, health_table_add_host(table, &host), &sick);
+	health_table_close(&table);
+	adopt(TWO_HOSTS);
+	expect_logged("]: health table ");
+	expect_logged(": from before the last boot, its times are void: all "
+		      "hosts start up");
+	snapshot = snapshot_get();
+	ck_assert_int_eq(state_of(snapshot, 0), HEALTH_UP);
+	snapshot_put(&snapshot);
+	snapshot_end();
+}
+END_TEST
+
 START_TEST(a_table_that_cannot_be_made_is_an_error_and_config_stays_ours)
 {
 	char path[SCRATCH_PATH_MAX];
@@ -330,6 +359,8 @@ main(void)
 	    tcase, an_attached_table_keeps_states_and_they_are_counted);
 	tcase_add_test(
 	    tcase, a_table_that_is_not_valid_is_rebuilt_with_a_warning);
+	tcase_add_test(
+	    tcase, a_table_from_before_the_last_boot_starts_all_hosts_up);
 	tcase_add_test(tcase,
 	    a_table_that_cannot_be_made_is_an_error_and_config_stays_ours);
 	tcase_add_test(tcase, refresh_exchanges_when_there_is_a_newer_one);
