@@ -3,6 +3,8 @@
 /* Thread: any; two relaxed words an entry, checked against each other. */
 #include "policy/ticket.h"
 
+#include <assert.h>
+
 #include "policy/hash.h"
 #include "policy/health_table_map.h"
 
@@ -142,8 +144,7 @@ ticket_carry(struct health_table *to, const struct health_table *from)
 	struct ticket_slot *old = health_table_tickets(from, &old_n, &old_key);
 	uint64_t value, hash;
 
-	if (key.k0 != old_key.k0 || key.k1 != old_key.k1)
-		return;
+	assert(key.k0 == old_key.k0 && key.k1 == old_key.k1);
 	for (uint32_t i = 0; i < old_n; i++) {
 		value =
 		    atomic_load_explicit(&old[i].value, memory_order_relaxed);
