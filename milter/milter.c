@@ -5,6 +5,7 @@
 #include "milter/milter.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <libmilter/mfapi.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,6 +30,9 @@
 #define SHORT_PAUSES   4
 #define LONG_PAUSE_NS  1000000
 #define RESOLVE_PAUSES (SHORT_PAUSES + 19)
+
+/* Milliseconds that the start waits at most for libmilter to begin. */
+#define BEGIN_PAUSES_MAX 200
 
 struct session {
 	unsigned magic;	 /* it passes through libmilter's void * */
@@ -282,20 +286,51 @@ open_socket(int listen_fd, const char *path)
 	return -1;
 }
 
+/* The descriptor that whatever is opened next will get. */
+static int
+next_descriptor(int any_fd)
+{
+	int fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd != -1)
+		(void)close(fd);
+	return fd;
+}
+
+/*
+ * libmilter opens a pipe to begin with, and ends if it cannot: clients of the
+ * map that wait already must not take the last descriptors first. One that does
+ * without a pipe is not waited for long.
+ */
+static void
+let_begin(int next_fd)
+{
+	const struct timespec pause = { 0, 1000000 };
+
+	for (int i = 0; i < BEGIN_PAUSES_MAX; i++) {
+		if (next_fd == -1 || fcntl(next_fd, F_GETFD) != -1)
+			return;
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 int
 milter_start(int listen_fd, const char *path, struct err *err)
 {
 	pthread_t thread;
+	int next_fd;
 
 	if (register_callbacks() == -1 || open_socket(listen_fd, path) == -1) {
 		err_set(err, "libmilter cannot serve %s", path);
 		return -1;
 	}
+	next_fd = next_descriptor(listen_fd);
 	if (pthread_create(&thread, NULL, run, NULL) != 0) {
 		err_set(err, "cannot start the milter's thread");
 		return -1;
 	}
 	(void)pthread_detach(thread);
+	let_begin(next_fd);
 	return 0;
 }
 

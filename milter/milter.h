@@ -14,7 +14,8 @@
 /*
  * Starts libmilter on a listening socket in a thread of its own. path is the
  * address as the configuration has it: used where libmilter cannot take a
- * socket that is open already.
+ * socket that is open already. When it returns, libmilter has the descriptors
+ * that it cannot do without.
  * Returns: 0, or -1 with err.
  * Thread: the worker's main thread, once. Signals must be blocked.
  */

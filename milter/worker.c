@@ -149,14 +149,16 @@ start_threads(struct worker *w, const struct config *config,
 		err_set(err, "pipe: %s", strerror(errno));
 		return -1;
 	}
-	if (socketmap_server_start(
-		listeners->socket[LISTENER_MAP].fd, &w->map, err) == -1)
+	/* The map is last: clients that have waited for it may take all
+	   descriptors there are, and libmilter needs some to begin with. */
+	if (milter_start(listeners->socket[LISTENER_MILTER].fd,
+		config->milter_socket, err) == -1)
 		return -1;
 	if (probe_thread_start(listeners->socket[LISTENER_CONTROL].fd,
 		w->ask[1], w->to_supervisor, &w->probes, err) == -1)
 		return -1;
-	return milter_start(
-	    listeners->socket[LISTENER_MILTER].fd, config->milter_socket, err);
+	return socketmap_server_start(
+	    listeners->socket[LISTENER_MAP].fd, &w->map, err);
 }
 
 static int

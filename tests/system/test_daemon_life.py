@@ -6,6 +6,7 @@ and stuck logs, sockets that are not its own."""
 import ctypes
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -172,6 +173,28 @@ def test_what_only_root_can_read_is_told_of_at_the_start(daemon):
     said = daemon.log()
     assert daemon.config + " cannot be read without root" in said
     assert log + " cannot be opened without root" in said
+
+
+def test_clients_that_wait_for_the_map_do_not_keep_the_milter_from_starting(
+        daemon):
+    """More of them than the next worker has descriptors."""
+    daemon.expect_trouble("Too many open files")
+    daemon.start()
+    hold(daemon)
+    os.kill(children(daemon.pid)[0], signal.SIGKILL)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (60, 60))
+    waiting = [daemon.map() for _ in range(100)]
+    daemon.mark()
+    daemon.process.send_signal(signal.SIGCONT)
+    try:
+        daemon.wait_log("serving")
+        worker = daemon.worker
+        assert daemon.ask("u@d0.test").startswith("OK")
+    finally:
+        for client in waiting:
+            client.close()
+    assert good_message(daemon) == "c"
+    assert daemon.worker == worker, daemon.log()
 
 
 # -- a log that hangs -----------------------------------------------------
