@@ -11,33 +11,17 @@ status 0 only if all invariants hold.
 
 import collections
 import sys
-import time
 
 from stage import parse_words, set_up, show_failure
 
 from faults import Faults, plan
-from figures import Figures
+from figures import at_rest
 from load import Load
 from relay import Relay
 from verdict import Verdict
 
 # What a heap may keep of 150 hosts that came and went.
 MEMORY_MORE_KB = 4096
-REST_SECONDS = 8
-
-
-def at_rest(relay, wanted=0):
-    """(supervisor, worker) in a moment with as few descriptors as there are at
-    rest: probes come and go, and a client's idle connection to the map ends
-    after ten seconds, or after 100. With `wanted`, as soon as it is so few."""
-    daemon = relay.daemon
-    least = Figures(daemon.worker)
-    end = time.monotonic() + (REST_SECONDS if not wanted else 150)
-    while time.monotonic() < end and least.descriptors > wanted:
-        time.sleep(0.05)
-        least = min(least, Figures(daemon.worker),
-                    key=lambda figures: figures.descriptors)
-    return Figures(daemon.pid), least
 
 
 def compare(before, after):
@@ -75,7 +59,7 @@ def chaos(relay, words):
     finally:
         load.stop()
         faults.close()
-    relay.postfix.flush_until_empty(300)
+    relay.flush_until_empty(400)
     after = at_rest(relay, before[1].descriptors)
     relay.wait_all_up(30)
     verdict = Verdict(relay, load, faults)

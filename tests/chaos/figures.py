@@ -4,8 +4,11 @@
 
 import os
 import re
+import time
 
 from loopback import read_text
+
+REST_SECONDS = 8
 
 
 class Figures:
@@ -39,3 +42,17 @@ class Figures:
             "(%d no sockets), threads %d" % (
                 self.rss, self.pss, self.dirty, self.descriptors, self.kept,
                 self.threads)
+
+
+def at_rest(relay, wanted=0):
+    """(supervisor, worker) in a moment with as few descriptors as there are at
+    rest: probes come and go, and a client's idle connection to the map ends
+    after ten seconds, or after 100. With `wanted`, as soon as it is so few."""
+    daemon = relay.daemon
+    least = Figures(daemon.worker)
+    end = time.monotonic() + (150 if wanted else REST_SECONDS)
+    while time.monotonic() < end and least.descriptors > wanted:
+        time.sleep(0.05)
+        least = min(least, Figures(daemon.worker),
+                    key=lambda figures: figures.descriptors)
+    return Figures(daemon.pid), least

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 from fake_smtp import Script
-from harness import (LOOPBACK, FakeSmtp, Postfix, read_text,
+from harness import (LOOPBACK, FakeSmtp, Postfix, command, read_text,
                      routes_to, wait_until)
 from managed import ManagedDaemon
 
@@ -156,6 +156,19 @@ class Relay:
                 return {self.servers[m[0] if isinstance(m, tuple) else m]
                         .hostport for m in members}
         raise KeyError(domain)
+
+    def flush_until_empty(self, timeout):
+        """qmgr(8) leaves a message of a killed smtp(8) alone for a while, in
+        incoming as well once qmgr(8) itself was killed: postqueue -f does not
+        reach it there, so it is told to scan all, whatever the time stamps."""
+        def empty():
+            if self.postfix.queued("maildrop", "active") == 0:
+                command("postkick", "-c", self.postfix.config, "public",
+                        "qmgr", "AI", check=False)
+                self.postfix.flush()
+            return self.postfix.queued() == 0
+        wait_until(empty, timeout, lambda: "the queue is flushed: %s" %
+                   self.postfix.queue(), pause=2)
 
     # -- what is there ----------------------------------------------------
 

@@ -16,7 +16,7 @@ import time
 from stage import parse_words, set_up, show_failure
 
 from faults import ILLNESSES, ROTATIONS, Faults
-from figures import Figures
+from figures import Figures, at_rest
 from load import Load
 from relay import GUESTS, Relay
 from verdict import Verdict
@@ -86,6 +86,7 @@ def show(second, figures):
 def soak(relay, words):
     """Returns the samples, and what is wrong."""
     samples = []
+    before = at_rest(relay)
     load = Load(relay, words.seed)
     faults = Faults(relay)
     course = Course(relay, faults)
@@ -105,10 +106,16 @@ def soak(relay, words):
     finally:
         load.stop()
         faults.close()
-    relay.postfix.flush_until_empty(300)
+    relay.flush_until_empty(400)
+    after = at_rest(relay, before[1].descriptors)
     verdict = Verdict(relay, load, faults)
     wrong = verdict.judge()
     print("\n".join(verdict.figures()))
+    for name, old, new in zip(("supervisor", "worker"), before, after):
+        print("%s: descriptors at rest: %d before, %d after" % (
+            name, old.descriptors, new.descriptors))
+        if new.descriptors > old.descriptors:
+            wrong.append("%s: descriptors" % name)
     return samples, wrong
 
 
@@ -126,7 +133,7 @@ def growth(samples):
                   "%d kB" % (name, size, old, new))
             if new > old * GROWTH + GROWTH_MORE_KB:
                 wrong.append("%s: %s has grown" % (name, size))
-        for what in ("kept", "descriptors", "threads"):
+        for what in ("kept", "threads"):
             old, new = (min(getattr(f, what) for f in part)
                         for part in (second, last))
             print("%s: %s: at least %d in the second quarter, %d in the last"

@@ -28,7 +28,7 @@ MAY_REPEAT = "message may be sent more than once"
 QUEUE_ID = re.compile(r"\]: (\w+): ")
 RECIPIENT = re.compile(r"\]: (\w+): to=<([^>]+)>")
 BOUNCED = re.compile(r"status=(?:bounced|expired)|non-delivery notification")
-MAP_TROUBLE = re.compile(r"socketmap|lookup error|lookup failure|lookup failed")
+MAP_TROUBLE = re.compile(r"socketmap|lookup (?:error|fail)")
 
 
 class Verdict:
