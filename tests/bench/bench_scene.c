@@ -11,13 +11,25 @@
 #include <time.h>
 #include <unistd.h>
 
-double
-bench_seconds(void)
+static double
+seconds_of(clockid_t clock)
 {
 	struct timespec now;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)clock_gettime(clock, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+double
+bench_seconds(void)
+{
+	return seconds_of(CLOCK_MONOTONIC);
+}
+
+double
+bench_cpu_seconds(void)
+{
+	return seconds_of(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 _Noreturn void

@@ -25,8 +25,9 @@ enum bench_shape {
 	BENCH_LISTS	 /* a list of two of its own for each */
 };
 
-/* Monotonic. */
+/* Monotonic; and what the process has had of the processors. */
 double bench_seconds(void);
+double bench_cpu_seconds(void);
 
 /* Says what on standard error and ends the process. */
 _Noreturn void bench_fail(const char *what) NH_ALL_NONNULL;

@@ -27,6 +27,7 @@ START_NOTE = ("from the file to answers, with a new table; libconfig: "
               "config_read_file alone, its tree not freed")
 RELOAD_NOTE = ("in a process that serves the same file; freeing the old "
                "configuration afterwards takes %.3g s")
+CPU_NOTE = "the processor's time alone, which a busy machine changes little"
 HEAP_NOTE = "as malloc counts it, the tree freed"
 RESIDENT_NOTE = "what the kernel gave the process, files' pages apart"
 TABLE_NOTE = ("a file in memory, with room for half as many hosts and sets "
@@ -86,16 +87,19 @@ def middle(figures):
 
 
 def time_rows(label, parse, start, reload):
-    floor = column(parse, "parse_s")
-    return [
-        Row("load", "start, " + label, "s",
-            {PARSE: floor, OURS: column(start, "start_s")},
-            floor=PARSE, at_most=RATIO_MAX, note=START_NOTE),
-        Row("load", "reload, " + label, "s",
-            {PARSE: floor, OURS: column(reload, "reload_s")},
-            floor=PARSE, at_most=RATIO_MAX,
-            note=RELOAD_NOTE % middle(column(reload, "free_s"))),
-    ]
+    notes = {"start": START_NOTE,
+             "reload": RELOAD_NOTE % middle(column(reload, "free_s"))}
+    rows = []
+    for way, runs in (("start", start), ("reload", reload)):
+        rows.append(Row("load", "%s, %s" % (way, label), "s",
+                        {PARSE: column(parse, "parse_s"),
+                         OURS: column(runs, way + "_s")},
+                        floor=PARSE, at_most=RATIO_MAX, note=notes[way]))
+        rows.append(Row("load", "%s, %s, processor" % (way, label), "s",
+                        {PARSE: column(parse, "parse_cpu_s"),
+                         OURS: column(runs, way + "_cpu_s")},
+                        floor=PARSE, note=CPU_NOTE))
+    return rows
 
 
 def memory_rows(label, runs):
