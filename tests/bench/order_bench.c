@@ -20,8 +20,8 @@
 #include "policy/order.h"
 #include "tests/bench/bench_scene.h"
 
-#define ROUNDS	    15
-#define TICKETS	    50000 /* of a round */
+#define ROUNDS	    401
+#define TICKETS	    2000 /* of a round: shorter than a time slice */
 #define DEFERRED_MS 60000
 
 static void
