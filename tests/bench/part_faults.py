@@ -160,6 +160,10 @@ def measure(bench):
     for scene in Steady, Turning:
         for fault in FAULTS:
             bench.say("%s: %s" % (scene.name, fault.name))
+            figures = scene(fault, size).run()
+            # If a later scene fails this is all that remains of the part.
+            bench.say("".join("\n    %s: %s" % pair
+                              for pair in figures.items()))
             rows += faults_table.rows(scene.name, fault.name, size.messages,
-                                      scene(fault, size).run())
+                                      figures)
     return rows
