@@ -204,7 +204,7 @@ limit_descriptors(int more, struct rlimit *before_r)
 	(void)close(next);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, before_r), 0);
 	limit = *before_r;
-	limit.rlim_cur = (rlim_t)(next + more);
+	limit.rlim_cur = (rlim_t)next + (rlim_t)more;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
