@@ -276,17 +276,23 @@ class Postfix:
             command("postkick", "-c", self.config, "public", "qmgr", "I",
                     check=False)
 
-    def _wait_gone(self, timeout, what, *queues):
+    def wait(self, predicate, timeout, what):
+        """As wait_until, for what comes of mail that was sent: qmgr(8) is
+        reminded of it now and then."""
         told = [time.monotonic()]
 
-        def gone():
-            if self.queued(*queues) == 0:
+        def look():
+            if predicate():
                 return True
             if time.monotonic() - told[0] > 5:
                 told[0] = time.monotonic()
                 self.remind()
             return False
-        wait_until(gone, timeout, lambda: what + "\n" + self.log()[-6000:])
+        wait_until(look, timeout, what)
+
+    def _wait_gone(self, timeout, what, *queues):
+        self.wait(lambda: self.queued(*queues) == 0, timeout,
+                  lambda: what + "\n" + self.log()[-6000:])
 
     def wait_queue_empty(self, timeout=60):
         self._wait_gone(timeout, "queue is empty")

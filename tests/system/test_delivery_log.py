@@ -43,7 +43,7 @@ def flowing_mail(room, a, b):
 
     def go_on(share=0.1):
         wanted = min(delivered() + share * MESSAGES, MESSAGES)
-        wait_until(lambda: delivered() >= wanted, 60, "mail flows")
+        postfix.wait(lambda: delivered() >= wanted, 60, "mail flows")
 
     source = postfix.start_smtp_source(MESSAGES, sessions=5)
     try:
@@ -53,7 +53,7 @@ def flowing_mail(room, a, b):
         if source.poll() is None:
             source.kill()
         source.communicate()
-    wait_until(lambda: delivered() == MESSAGES, 60, "all is delivered")
+    postfix.wait(lambda: delivered() == MESSAGES, 60, "all is delivered")
     postfix.wait_queue_empty()
 
 

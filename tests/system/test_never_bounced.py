@@ -75,7 +75,7 @@ def test_a_host_that_goes_away_after_the_question_costs_no_message(room):
     assert daemon.ask("u@example.test").startswith("OK nexthop:" + a.hostport)
     a.refuse()
     postfix.smtp_source(20)
-    wait_until(lambda: len(b.messages) == 20, 30, "B takes all")
+    postfix.wait(lambda: len(b.messages) == 20, 30, "B takes all")
     postfix.smtp_source(3, to="r@alone.test")
     held(postfix, 3)
 

@@ -3,8 +3,7 @@
 """A session that Postfix opened for one route must not carry another's mail:
 its connection cache is labelled with the first item of a list."""
 
-from harness import (GREETING_431, HEALTHY, routes_to, send_messages,
-                     wait_until)
+from harness import (GREETING_431, HEALTHY, routes_to, send_messages)
 
 MESSAGES = 300
 
@@ -24,7 +23,7 @@ def test_a_session_of_one_route_is_never_used_for_another(room):
         ("sender@sender.test", (
             "user%d@%s.test" % (n, ("both", "alone")[n % 2]),))
         for n in range(2 * MESSAGES)])
-    wait_until(lambda: len(b.messages) >= MESSAGES, 60, "B has its mail")
+    postfix.wait(lambda: len(b.messages) >= MESSAGES, 60, "B has its mail")
     postfix.wait_settled()
     assert [r for r in b.recipients if not r.endswith("@both.test")] == []
     assert len(b.recipients) == MESSAGES
