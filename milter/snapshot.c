@@ -158,10 +158,14 @@ count_new(const struct config *config, const struct health_table *table,
 		if (health_table_find_host(table, &config->hosts[i]) ==
 		    HEALTH_TABLE_NONE)
 			++*hosts_r;
-	for (uint32_t i = 0; i < config->n_sets; i++)
+	for (uint32_t i = 0; i < config->n_sets; i++) {
+		if (i + NH_FETCH_AHEAD < config->n_sets)
+			health_table_expect_set(
+			    table, config->sets[i + NH_FETCH_AHEAD].key);
 		if (health_table_find_set(table, config->sets[i].key) ==
 		    HEALTH_TABLE_NONE)
 			++*sets_r;
+	}
 }
 
 /*
@@ -185,6 +189,8 @@ table_for(const struct config *config, bool *attached_r, struct err *err)
 		if (open_table(config, &wanted, &how, err) == -1)
 			return -1;
 		*attached_r = how == HEALTH_TABLE_ATTACHED;
+		if (how == HEALTH_TABLE_CREATED)
+			return 0;
 	}
 	count_new(config, newest->table, &new_hosts, &new_sets);
 	if (health_table_has_room(newest->table, new_hosts, new_sets))

@@ -70,15 +70,16 @@ canonical_domain(const char *text, char domain_r[ADDRESS_DOMAIN_MAX])
 /* -- routes --------------------------------------------------------------- */
 
 static void
-report_duplicate(const struct config_reader *reader, unsigned line,
-    const char *domain, uint32_t first)
+report_duplicate(
+    const struct config_reader *reader, uint32_t route, uint32_t first)
 {
+	const char *domain = reader->config->routes[route].domain;
 	const char *file;
 	unsigned line_there;
 
 	config_source_find(reader->report->source, reader->route_lines[first],
 	    &file, &line_there);
-	config_error_at(reader->report, line,
+	config_error_at(reader->report, reader->route_lines[route],
 	    "routes.domain: \"%s\" has a route already (%s:%u); each domain "
 	    "once was expected",
 	    CONFIG_SHOWN(domain), CONFIG_SHOWN(file), line_there);
@@ -119,12 +120,10 @@ config_strings_free(struct config_strings **strings)
 
 /* Returns: the domain of the file's text, kept; NULL after a report. */
 static const char *
-add_domain(struct config_reader *reader, const char *text, unsigned line)
+read_domain(struct config_reader *reader, const char *text, unsigned line)
 {
-	struct config *config = reader->config;
 	char domain[ADDRESS_DOMAIN_MAX];
-	const char *wrong = NULL, *kept;
-	uint32_t first;
+	const char *wrong = NULL;
 
 	if (strcmp(text, "ALL") == 0)
 		memcpy(domain, "ALL", sizeof("ALL"));
@@ -137,13 +136,7 @@ add_domain(struct config_reader *reader, const char *text, unsigned line)
 		    CONFIG_SHOWN(text), wrong);
 		return NULL;
 	}
-	kept = keep_string(reader, domain, strlen(domain) + 1);
-	first = route_index_add(config->index, kept, config->n_routes);
-	if (first != ROUTE_NONE) {
-		report_duplicate(reader, line, domain, first);
-		return NULL;
-	}
-	return kept;
+	return keep_string(reader, domain, strlen(domain) + 1);
 }
 
 /* Exactly one of hosts, pool and use_dns says where mail goes. */
@@ -188,7 +181,7 @@ read_route(struct config_reader *reader, const config_setting_t *setting)
 	route->use_dns = raw.use_dns;
 	route->when_all_deferred = (uint8_t)raw.when_all_deferred;
 	reader->route_lines[config->n_routes] = line;
-	route->domain = add_domain(reader, raw.domain, line);
+	route->domain = read_domain(reader, raw.domain, line);
 	if (route->domain == NULL)
 		return;
 	if (has_one_source(reader, &raw, line) && !raw.use_dns)
@@ -245,24 +238,43 @@ read_pieces(struct config_reader *reader)
 	free(piece.text);
 }
 
+/* When all are read: what stands together in the file is scattered in the
+   index. */
+static void
+index_routes(struct config_reader *reader)
+{
+	struct config *config = reader->config;
+	uint32_t n = config->n_routes, first;
+
+	config->index = route_index_create(n);
+	for (uint32_t i = 0; i < n; i++) {
+		if (i + NH_FETCH_AHEAD < n)
+			route_index_expect(config->index,
+			    config->routes[i + NH_FETCH_AHEAD].domain);
+		first =
+		    route_index_add(config->index, config->routes[i].domain, i);
+		if (first != ROUTE_NONE)
+			report_duplicate(reader, i, first);
+	}
+}
+
 void
 config_read_routes(struct config_reader *reader)
 {
 	const config_setting_t *list = config_written(reader, "routes");
-	uint32_t expected = reader->report->source->pieces.routes;
 
-	reader->config->index = route_index_create(expected);
-	make_room(reader, expected + 1);
-	if (list == NULL || !config_setting_is_list(list) ||
-	    config_setting_length(list) == 0) {
+	make_room(reader, reader->report->source->pieces.routes + 1);
+	if (list != NULL && config_setting_is_list(list) &&
+	    config_setting_length(list) > 0) {
+		read_list(reader, list);
+		read_pieces(reader);
+	} else {
 		config_error_at(reader->report,
 		    list == NULL ? 0 : config_line(list),
 		    "there are no routes; routes = ( { domain = \"...\"; "
 		    "hosts = ( ... ); }, ... ); was expected");
-		return;
 	}
-	read_list(reader, list);
-	read_pieces(reader);
+	index_routes(reader);
 }
 
 /* -- not_routed ----------------------------------------------------------- */

@@ -43,6 +43,13 @@ struct hash_index_at {
 void hash_index_init(struct hash_index *index, size_t n) NH_ALL_NONNULL;
 void hash_index_clear(struct hash_index *index) NH_ALL_NONNULL;
 
+/* Says that hash is searched for, or added, soon. */
+static inline void
+hash_index_expect(const struct hash_index *index, uint64_t hash)
+{
+	NH_FETCH(&index->slots[(uint32_t)hash & index->mask]);
+}
+
 /* Adds number; looks for no equal one. */
 void hash_index_add(
     struct hash_index *index, uint64_t hash, uint32_t number) NH_ALL_NONNULL;

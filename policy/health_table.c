@@ -287,6 +287,14 @@ health_table_counter(const struct health_table *table, uint32_t slot,
 	    memory_order_relaxed);
 }
 
+void
+health_table_expect_set(const struct health_table *table, uint64_t key)
+{
+	uint32_t cell = (uint32_t)hash_mix(key) & table->set_index_mask;
+
+	NH_FETCH(&table->set_index[cell]);
+}
+
 uint32_t
 health_table_find_set(const struct health_table *table, uint64_t key)
 {

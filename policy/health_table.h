@@ -251,6 +251,9 @@ uint64_t health_table_counter(const struct health_table *table, uint32_t slot,
  * number below 65536 derived from the key by hash_mix, so that many quiet sets
  * do not all begin at their first host.
  */
+/* Says that the set is searched for, or added, soon. */
+void health_table_expect_set(
+    const struct health_table *table, uint64_t key) NH_ALL_NONNULL;
 uint32_t health_table_find_set(
     const struct health_table *table, uint64_t key) NH_ALL_NONNULL;
 uint32_t health_table_add_set(

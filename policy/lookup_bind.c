@@ -64,6 +64,9 @@ bind_sets(struct lookup_base *base, bool add, struct err *err)
 		*slot = HEALTH_TABLE_NONE;
 		if (base->table == NULL)
 			continue;
+		if (i + NH_FETCH_AHEAD < config->n_sets)
+			health_table_expect_set(
+			    base->table, config->sets[i + NH_FETCH_AHEAD].key);
 		*slot = add ? health_table_add_set(base->table, key)
 			    : health_table_find_set(base->table, key);
 		if (*slot == HEALTH_TABLE_NONE && add) {

@@ -160,6 +160,13 @@ route_index_add(struct route_index *index, const char *domain, uint32_t route)
 }
 
 void
+route_index_expect(const struct route_index *index, const char *domain)
+{
+	hash_index_expect(
+	    &index->routes.by_name, name_hash(domain, strlen(domain)));
+}
+
+void
 route_index_exclude(struct route_index *index, const char *domain)
 {
 	if (domains_find(&index->excluded, domain, strlen(domain)) ==

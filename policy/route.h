@@ -33,6 +33,9 @@ void route_index_free(struct route_index **index) NH_ALL_NONNULL;
  */
 uint32_t route_index_add(struct route_index *index, const char *domain,
     uint32_t route) NH_ALL_NONNULL;
+/* Says that domain is added soon. */
+void route_index_expect(
+    const struct route_index *index, const char *domain) NH_ALL_NONNULL;
 
 /*
  * Says that domain (canonical, or ".parent" for all below it) is not covered
