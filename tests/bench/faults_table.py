@@ -19,9 +19,6 @@ TITLES = {
     "steady": "The host was sick from the start; a burst of messages",
     "turning": "The host turned sick after a third of the messages",
 }
-# What was at the end of its data when the host fell silent waits for ten
-# minutes by rights: only then it may be sent again without a repeat.
-GOALS = {"steady": 1, "turning": 0.98}
 # Why somebody else has less to show of these than we.
 REASONS = (
     "A static list loses nothing while its sick host stands second; that host"
@@ -65,7 +62,7 @@ def rows(scene, fault, sent, figures):
                   note=better_than_ours(metric, figures))
         if metric == "delivered":
             row.figures = {SENT: [sent], **row.figures}
-            row.floor, row.at_least = SENT, GOALS[scene]
+            row.floor, row.at_least = SENT, 1
         made.append(row)
     return made
 

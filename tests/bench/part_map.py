@@ -31,6 +31,7 @@ import subprocess
 from echo_server import echo_server
 from map_scene import Scene, sinks
 from report import OURS, Row
+from rooms import thread_waited
 
 ECHO, BARE = "echo", "bare"
 SERVERS = (OURS, BARE, ECHO)    # as the client is told of them
@@ -56,6 +57,7 @@ class Measured:
         self.figures = {figure: {BARE: [], ECHO: [], OURS: []}
                         for figure in FIGURES}
         self.cpu_us = []
+        self.waited = {ECHO: [], OURS: []}  # % of the time it was asked
 
     def add(self, contender, words):
         for figure, word in zip(FIGURES, words):
@@ -74,6 +76,12 @@ class Measured:
             self.row("p50", "us", what="p50", printed=False),
             self.row("p999", "us", what="p99.9", printed=False)]
 
+    def waited_row(self):
+        return Row("map", self.name + ": waits for a processor",
+                   "% of the time", self.waited,
+                   note="ready to answer, while other threads of its session "
+                        "and the client had the processors")
+
     def note(self):
         return "; ".join(
             "%s ours %.0f, echo %.0f, bare %.0f us" % ((name,) + tuple(
@@ -82,13 +90,24 @@ class Measured:
             for name, figure in (("p50", "p50"), ("p99.9", "p999")))
 
 
+def slices(bench):
+    return 4 if bench.quick else SLICES
+
+
+def waits_s(scene, echoes):
+    """How long the map and the echo server have waited for a processor."""
+    return {OURS: thread_waited(scene.daemon.worker, "map"),
+            ECHO: thread_waited(echoes[-1].pid, "echo_server")}
+
+
 def ask_all(bench, scene, echoes, measured):
     """One round: a line of figures for each server."""
-    before = scene.cpu_ns()
+    before, waited = scene.cpu_ns(), waits_s(scene, echoes)
     done = subprocess.run(
         [bench.program("map_client"), "-c", str(measured.connections),
-         "-n", str(4 if bench.quick else SLICES), "-t", str(SLICE_MS),
-         "-r", str(scene.routes), scene.map_path, *echoes],
+         "-n", str(slices(bench)), "-t", str(SLICE_MS),
+         "-r", str(scene.routes), scene.map_path,
+         *(echo.path for echo in echoes)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         timeout=120, start_new_session=True)
     if done.returncode != 0:
@@ -101,6 +120,10 @@ def ask_all(bench, scene, echoes, measured):
         measured.add(contender, words[1:])
     measured.cpu_us.append(
         (scene.cpu_ns() - before) / 1000 / int(lines[0][0]))
+    asked_s = slices(bench) * SLICE_MS / 1000
+    for contender, now in waits_s(scene, echoes).items():
+        measured.waited[contender].append(
+            100 * (now - waited[contender]) / asked_s)
 
 
 def rounds(bench, scene, echoes, load, after_each=lambda: None):
@@ -125,7 +148,8 @@ def busy_rows(bench, scene, echoes):
     with scene.busy() as busy:
         cases = rounds(bench, scene, echoes, "busy",
                        lambda: paces.append(busy.look()))
-    return [row for measured in cases for row in measured.rows()] + [
+    return [row for measured in cases
+            for row in measured.rows() + [measured.waited_row()]] + [
         Row("map", "%s routes, busy: log lines behind" % format(
                 scene.routes, ",d"), "% of them",
             {OURS: [100 * (1 - read / written) for written, read in paces]},

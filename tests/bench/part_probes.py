@@ -241,7 +241,7 @@ def measure(bench):
         started = time.monotonic()
         stack.enter_context(daemon)
         echo = stack.enter_context(echo_server(
-            folder, daemon.ask("u00000000@d0000000.example")))
+            folder, daemon.ask("u00000000@d0000000.example"))).path
         bench.say("probes: waiting for the second round")
         wait_until(lambda: settled(daemon, scale), SETTLE_TIMEOUT,
                    "all hosts are known", pause=scale.interval / 20)

@@ -139,7 +139,7 @@ def machine():
         "cores": os.cpu_count(),
         "kernel": platform.release(),
         "compiler": first_line("cc", "--version"),
-        "postfix": first_line("postconf", "-h", "mail_version"),
+        "postfix": first_line("postconf", "-d", "-h", "mail_version"),
         "haproxy": first_line("haproxy", "-v"),
         "load_average": os.getloadavg(),
     }

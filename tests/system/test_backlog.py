@@ -72,10 +72,10 @@ def test_a_backlog_of_the_log_does_not_hold_lookups_up(room):
     daemon, a = ledger.daemon, ledger.server
     text = result_lines(a, LINES).encode()
     ours, floor = [], []
-    with echo_server(daemon.folder, daemon.ask("u@example.test")) as echo:
+    with echo_server(daemon.folder, daemon.ask("u@example.test")) as server:
         for number in range(1, ROUNDS_MAX + 1):
             for took, more in zip((ours, floor),
-                                  one_round(daemon, a, echo, text)):
+                                  one_round(daemon, a, server.path, text)):
                 took.extend(more)
             ratio = p99_us(ours) / p99_us(floor)
             print("p99 while %d lines are read, %d rounds: map %.0f us, echo "
