@@ -68,6 +68,7 @@ unseen_resolving(const struct unseen *unseen, uint32_t set, uint32_t turn,
     bool just_drawn, uint64_t first_ms, uint64_t now_ms)
 {
 	bool witness = false, lately = false, since = false;
+	unsigned unexplained = 0;
 
 	for (unsigned i = 0; i < UNSEEN_MAX; i++) {
 		uint64_t question = atomic_load_explicit(
@@ -77,10 +78,12 @@ unseen_resolving(const struct unseen *unseen, uint32_t set, uint32_t turn,
 		if (question == 0 || age_ms > UNSEEN_MEMORY_MS ||
 		    ((uint32_t)(question >> 32) & SET_MASK) != (set & SET_MASK))
 			continue;
+		unexplained++;
 		witness = witness || now_ms - age_ms <= first_ms;
 		lately = lately || age_ms <= UNSEEN_QUIET_MS;
 		since = since || ((uint32_t)(question >> 24) & TURN_MASK) ==
 				     (turn & TURN_MASK);
 	}
+	witness = witness || unexplained == UNSEEN_MAX;
 	return witness && (lately || (just_drawn && !since));
 }

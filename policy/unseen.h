@@ -19,7 +19,7 @@
 #include "policy/address.h"
 #include "policy/compiler.h"
 
-#define UNSEEN_MAX	 32  /* questions remembered */
+#define UNSEEN_MAX	 256 /* questions remembered */
 #define UNSEEN_QUIET_MS	 3   /* longer than the gaps within a message */
 #define UNSEEN_MEMORY_MS 250 /* such mail may come again */
 
@@ -50,7 +50,8 @@ void unseen_explained(struct unseen *unseen, uint32_t set,
  * first_ms: when the caller began to wait. One question from before must be
  * unexplained to this moment: on a busy MTA there are always some whose RCPT is
  * on its way, others each time, and nobody is to wait until there are none.
- * Thread: any.
+ * Where the memory holds nothing but unexplained questions for set, that one
+ * may have had to make room. Thread: any.
  */
 bool unseen_resolving(const struct unseen *unseen, uint32_t set, uint32_t turn,
     bool just_drawn, uint64_t first_ms,

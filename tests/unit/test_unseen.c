@@ -5,6 +5,7 @@
 #include "tests/unit/suite.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,20 +121,43 @@ START_TEST(a_question_that_stays_unexplained_keeps_one_waiting_for_the_next)
 }
 END_TEST
 
+static const char *
+member(unsigned i, char text[32])
+{
+	(void)snprintf(text, 32, "u%u@example.com", i);
+	return text;
+}
+
+static void
+ask_many(unsigned n, uint64_t now_ms)
+{
+	char text[32];
+
+	for (unsigned i = 0; i < n; i++)
+		ask(member(i, text), SET, TURN, now_ms);
+}
+
+/* What was there before the wait has been pushed out by the alias's own. */
+START_TEST(an_alias_of_more_members_than_are_remembered_keeps_one_waiting)
+{
+	char text[32];
+
+	ask("first@example.com", SET, TURN, NOW);
+	ask_many(UNSEEN_MAX, NOW + 2);
+	ck_assert(unseen_resolving(&unseen, SET, TURN, false, NOW, NOW + 2));
+	explain(member(0, text), SET);
+	ck_assert(!unseen_resolving(&unseen, SET, TURN, false, NOW, NOW + 2));
+}
+END_TEST
+
 START_TEST(the_newest_questions_are_remembered)
 {
-	char text[32] = "u00@example.com";
+	char text[32];
 
-	for (unsigned i = 0; i < 2 * UNSEEN_MAX; i++) {
-		text[1] = (char)('0' + i / 10);
-		text[2] = (char)('0' + i % 10);
-		ask(text, SET, TURN, NOW);
-	}
+	ask_many(2 * UNSEEN_MAX, NOW);
 	for (unsigned i = UNSEEN_MAX; i < 2 * UNSEEN_MAX; i++) {
 		ck_assert(resolving(SET, TURN, false, NOW));
-		text[1] = (char)('0' + i / 10);
-		text[2] = (char)('0' + i % 10);
-		explain(text, SET);
+		explain(member(i, text), SET);
 	}
 	ck_assert(!resolving(SET, TURN, false, NOW));
 }
@@ -173,6 +197,8 @@ main(void)
 	    tcase, questions_that_came_after_the_wait_began_prove_nothing);
 	tcase_add_test(tcase,
 	    a_question_that_stays_unexplained_keeps_one_waiting_for_the_next);
+	tcase_add_test(tcase,
+	    an_alias_of_more_members_than_are_remembered_keeps_one_waiting);
 	tcase_add_test(tcase, the_newest_questions_are_remembered);
 	tcase_add_test(tcase, clocks_may_differ_a_little_and_wrap);
 	suite_add_tcase(suite, tcase);
