@@ -12,6 +12,9 @@
 
 #define LIST_NAME "routes"
 
+/* In the place of a comma: there were two, for the parser to refuse. */
+#define TWO_COMMAS SIZE_MAX
+
 /* -- where to cut --------------------------------------------------------- */
 
 void
@@ -27,7 +30,8 @@ config_pieces_name(struct config_pieces *pieces, const char *name, size_t len)
 static void
 begin_route(struct config_pieces *pieces)
 {
-	if (pieces->routes_here >= PIECE_ROUTES && pieces->comma != 0) {
+	if (pieces->routes_here >= PIECE_ROUTES && pieces->comma != 0 &&
+	    pieces->comma != TWO_COMMAS) {
 		if (pieces->n == pieces->capacity) {
 			pieces->capacity = pieces->capacity * 2 + 16;
 			pieces->at = xreallocarray(pieces->at, pieces->capacity,
@@ -81,7 +85,7 @@ config_pieces_mark(struct config_pieces *pieces, char mark, size_t at)
 		return;
 	case ',':
 		if (pieces->inside && pieces->depth == 1)
-			pieces->comma = at;
+			pieces->comma = pieces->comma == 0 ? at : TWO_COMMAS;
 		return;
 	default:
 		return;

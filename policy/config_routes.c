@@ -274,7 +274,8 @@ config_read_routes(struct config_reader *reader)
 		    "there are no routes; routes = ( { domain = \"...\"; "
 		    "hosts = ( ... ); }, ... ); was expected");
 	}
-	index_routes(reader);
+	if (!reader->broken)
+		index_routes(reader);
 }
 
 /* -- not_routed ----------------------------------------------------------- */

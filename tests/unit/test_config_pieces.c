@@ -18,10 +18,17 @@
 #define ODD_LINE   (FIRST_LINE + ODD)
 #define ODD_ROUTE  "{ domain = \"odd.test\"; hosts = ( \"10.0.0.9\" ); }"
 
-/* A file whose route ODD is odd, without its comma; behind the list stands
-   rest, on line FIRST_LINE + ROUTES + 1 and following. */
-static const char *
-write_long(const char *odd, const char *rest, char path[SCRATCH_PATH_MAX])
+/* What stands in the place of a route, without its comma. */
+struct odd {
+	int at; /* counted from 0 */
+	const char *text;
+};
+
+/* A file with one or two odd routes (the second one's text may be NULL); behind
+   the list stands rest, on line FIRST_LINE + ROUTES + 1 and following. */
+static void
+write_list(
+    const struct odd odd[2], const char *rest, char path[SCRATCH_PATH_MAX])
 {
 	FILE *file;
 
@@ -32,8 +39,10 @@ write_long(const char *odd, const char *rest, char path[SCRATCH_PATH_MAX])
 	for (int i = 0; i < ROUTES; i++) {
 		const char *comma = i < ROUTES - 1 ? "," : "";
 
-		if (i == ODD)
-			fprintf(file, "%s%s\n", odd, comma);
+		if (i == odd[0].at)
+			fprintf(file, "%s%s\n", odd[0].text, comma);
+		else if (i == odd[1].at && odd[1].text != NULL)
+			fprintf(file, "%s%s\n", odd[1].text, comma);
 		else
 			fprintf(file,
 			    "{ domain = \"d%d.test\"; hosts = ( \"10.0.%d.1\", "
@@ -42,6 +51,15 @@ write_long(const char *odd, const char *rest, char path[SCRATCH_PATH_MAX])
 	}
 	fprintf(file, ");\n%s", rest);
 	ck_assert_int_eq(fclose(file), 0);
+}
+
+/* A file whose route ODD is odd. */
+static const char *
+write_long(const char *odd, const char *rest, char path[SCRATCH_PATH_MAX])
+{
+	const struct odd list[2] = { { ODD, odd } };
+
+	write_list(list, rest, path);
 	return path;
 }
 
@@ -177,22 +195,57 @@ static const struct {
 	{ ODD_ROUTE, "routes = ();\n", AFTER, 1, "duplicate setting name" },
 };
 
-START_TEST(what_is_wrong_in_a_long_list_is_told_with_its_line)
+static void
+must_be_refused(
+    const char *path, unsigned line, unsigned n_errors, const char *piece)
 {
-	char path[SCRATCH_PATH_MAX], place[SCRATCH_PATH_MAX + 16];
+	char place[SCRATCH_PATH_MAX + 16];
 	struct config_problems problems;
 	struct config *config;
 
-	write_long(bad[_i].odd, bad[_i].rest, path);
 	ck_assert_int_eq(config_load(path, &config, &problems), -1);
 	ck_assert_ptr_null(config);
-	(void)snprintf(place, sizeof(place), "%s:%u: ", path, bad[_i].line);
-	if (problems.n_errors != bad[_i].n ||
+	(void)snprintf(place, sizeof(place), "%s:%u: ", path, line);
+	if (problems.n_errors != n_errors ||
 	    strncmp(problems.list[0].text, place, strlen(place)) != 0 ||
-	    strstr(problems.list[0].text, bad[_i].piece) == NULL)
+	    strstr(problems.list[0].text, piece) == NULL)
 		ck_abort_msg("%zu errors, the first is %s", problems.n_errors,
 		    problems.list[0].text);
 	config_problems_free(&problems);
+}
+
+START_TEST(what_is_wrong_in_a_long_list_is_told_with_its_line)
+{
+	char path[SCRATCH_PATH_MAX];
+
+	write_long(bad[_i].odd, bad[_i].rest, path);
+	must_be_refused(path, bad[_i].line, bad[_i].n, bad[_i].piece);
+	scratch_end();
+}
+END_TEST
+
+START_TEST(a_syntax_error_stands_alone_whatever_was_wrong_before_it)
+{
+	static const struct odd odd[2] = { { 10,
+					       "{ domain = \"d2.test\"; hosts "
+					       "= ( \"10.0.0.1\" ); }" },
+		{ ODD, "{ domain = ; }" } };
+	char path[SCRATCH_PATH_MAX];
+
+	write_list(odd, "", path);
+	must_be_refused(path, ODD_LINE, 1, "syntax error");
+	scratch_end();
+}
+END_TEST
+
+/* Wherever the list is cut. */
+START_TEST(two_commas_are_told_where_they_are)
+{
+	const struct odd odd[2] = { { _i, ODD_ROUTE "," } };
+	char path[SCRATCH_PATH_MAX];
+
+	write_list(odd, "", path);
+	must_be_refused(path, FIRST_LINE + (unsigned)_i, 1, "syntax error");
 	scratch_end();
 }
 END_TEST
@@ -210,6 +263,9 @@ main(void)
 	tcase_add_loop_test(wrong,
 	    what_is_wrong_in_a_long_list_is_told_with_its_line, 0,
 	    (int)NELEM(bad));
+	tcase_add_test(
+	    wrong, a_syntax_error_stands_alone_whatever_was_wrong_before_it);
+	tcase_add_loop_test(wrong, two_commas_are_told_where_they_are, 60, 68);
 	suite_add_tcase(suite, good);
 	suite_add_tcase(suite, wrong);
 	return suite_run(suite);
