@@ -22,7 +22,8 @@
 #define DIRECT_WAIT_MS 500
 /* How long the writer lets lines gather when it has written all there were: to
    wake it for each costs whoever logs more than the line itself. */
-#define GATHER_MS 10
+#define GATHER_TURNS   5
+#define GATHER_TURN_MS 2
 
 /*
  * The queue and all below it are guarded by queue_lock, which is never held
@@ -33,6 +34,7 @@ static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t queue_filled = PTHREAD_COND_INITIALIZER;
 static bool running;  /* there is a writer */
 static bool stopping; /* it is to end when the queue is empty */
+static bool urgent;   /* what came since it was empty is not to wait */
 static uint64_t lost; /* lines that could not be queued or written */
 static struct log_target *pending; /* opened anew, not taken up yet */
 static bool has_pending;
@@ -105,11 +107,14 @@ write_now(const struct log_entry *entry, int wait_ms)
 static void
 let_gather(void)
 {
-	const struct timespec pause = { 0, GATHER_MS * 1000000L };
+	const struct timespec pause = { 0, GATHER_TURN_MS * 1000000L };
 
-	(void)pthread_mutex_unlock(&queue_lock);
-	(void)nanosleep(&pause, NULL);
-	(void)pthread_mutex_lock(&queue_lock);
+	urgent = false;
+	for (int i = 0; i < GATHER_TURNS && !urgent && !stopping; i++) {
+		(void)pthread_mutex_unlock(&queue_lock);
+		(void)nanosleep(&pause, NULL);
+		(void)pthread_mutex_lock(&queue_lock);
+	}
 }
 
 /* Waits for the next line. Returns: false when all is written and it is time
@@ -227,6 +232,8 @@ hand_over(const struct log_entry *entry)
 	if (mine) {
 		if (!log_queue_put(entry))
 			lost++;
+		urgent = urgent || entry->level <= CONFIG_LOG_WARNING ||
+			 log_queue_is_filling();
 		(void)pthread_cond_signal(&queue_filled);
 	}
 	(void)pthread_mutex_unlock(&queue_lock);

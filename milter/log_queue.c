@@ -68,3 +68,9 @@ log_queue_is_empty(void)
 {
 	return used == 0;
 }
+
+bool
+log_queue_is_filling(void)
+{
+	return used > LOG_QUEUE_BYTES / 8;
+}

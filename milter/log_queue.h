@@ -31,5 +31,7 @@ bool log_queue_take(struct log_entry *entry_r, char *text,
     size_t size) NH_MUSTCHECK NH_ALL_NONNULL;
 
 bool log_queue_is_empty(void);
+/* Is it time to empty it? Long before a line is refused. */
+bool log_queue_is_filling(void);
 
 #endif
