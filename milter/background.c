@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-#define NICE_MOST 19
+/* A tenth of the share of others, so that on a machine without a free moment
+   loading takes ten times as long, not for ever. */
+#define NICE 10
 
 struct job {
 	void (*work)(void *arg);
@@ -19,7 +21,7 @@ background_main(void *arg)
 	const struct job *job = arg;
 
 	/* Linux: 0 is the calling thread, not its process. */
-	(void)setpriority(PRIO_PROCESS, 0, NICE_MOST);
+	(void)setpriority(PRIO_PROCESS, 0, NICE);
 	job->work(job->arg);
 	return NULL;
 }

@@ -11,7 +11,7 @@
 
 /*
  * Runs work(arg) on a thread of its own that gives way to all other threads of
- * the process (nice 19), and waits for its end. The caller's own priority
+ * the process (nice 10), and waits for its end. The caller's own priority
  * stays: without privileges nobody gets his old one back.
  * Without a further thread the caller runs it.
  * Thread: any that may wait.

@@ -33,7 +33,7 @@ START_TEST(the_work_is_done_on_return_and_gave_way_to_all_others)
 
 	background_run(look, &seen);
 	ck_assert(seen.done);
-	ck_assert_int_eq(seen.priority, 19);
+	ck_assert_int_eq(seen.priority, 10);
 	ck_assert(!pthread_equal(seen.thread, pthread_self()));
 }
 END_TEST
