@@ -194,12 +194,11 @@ bool
 health_table_index_host(struct health_table *table, uint32_t slot)
 {
 	const struct layout_host *host = health_table_slot(table, slot);
-	uint32_t cell;
+	uint32_t cell,
+	    found = find_host_text(table, host->text, host->key, &cell);
 
-	if (find_host_text(table, host->text, host->key, &cell) !=
-		HEALTH_TABLE_NONE ||
-	    cell == UINT32_MAX)
-		return false;
+	if (found != HEALTH_TABLE_NONE || cell == UINT32_MAX)
+		return found == slot;
 	atomic_store_explicit(
 	    &table->host_index[cell], slot + 1, memory_order_release);
 	return true;
@@ -208,12 +207,11 @@ health_table_index_host(struct health_table *table, uint32_t slot)
 bool
 health_table_index_set(struct health_table *table, uint32_t slot)
 {
-	uint32_t cell;
+	uint32_t cell,
+	    found = find_set_key(table, set_at(table, slot)->key, &cell);
 
-	if (find_set_key(table, set_at(table, slot)->key, &cell) !=
-		HEALTH_TABLE_NONE ||
-	    cell == UINT32_MAX)
-		return false;
+	if (found != HEALTH_TABLE_NONE || cell == UINT32_MAX)
+		return found == slot;
 	atomic_store_explicit(
 	    &table->set_index[cell], slot + 1, memory_order_release);
 	return true;

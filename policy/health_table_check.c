@@ -310,27 +310,27 @@ repair_host(struct health_table *table, uint32_t slot)
 {
 	struct health_detail detail;
 
-	(void)health_table_index_host(table, slot);
 	health_table_read(table, slot, &detail);
 	atomic_store_explicit(&table->hosts[slot].health,
 	    health_table_pack(&detail.health, detail.usable),
 	    memory_order_release);
 }
 
-void
+uint32_t
 health_table_repair(struct health_table *table)
 {
-	uint32_t hosts = 0, sets = 0;
+	uint32_t hosts = 0, sets = 0, twins = 0;
 
 	for (uint32_t i = 0; i < table->hosts_max; i++) {
 		if (entry_is_used(table, true, i)) {
+			twins += !health_table_index_host(table, i);
 			repair_host(table, i);
 			hosts = i + 1;
 		}
 	}
 	for (uint32_t i = 0; i < table->sets_max; i++) {
 		if (entry_is_used(table, false, i)) {
-			(void)health_table_index_set(table, i);
+			twins += !health_table_index_set(table, i);
 			sets = i + 1;
 		}
 	}
@@ -339,4 +339,5 @@ health_table_repair(struct health_table *table)
 	atomic_store_explicit(
 	    &table->header->sets_used, sets, memory_order_release);
 	atomic_store(&table->header->superseded, 0);
+	return twins;
 }

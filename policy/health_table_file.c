@@ -199,6 +199,15 @@ is_too_small(
 	       table->tickets_max < wanted->tickets;
 }
 
+static enum health_table_opened
+rebuild(const char *path, uint32_t bad, struct err *why)
+{
+	err_set(why,
+	    "%s: %u entries do not validate and are dropped; the rest is kept",
+	    path, bad);
+	return HEALTH_TABLE_REBUILT;
+}
+
 /* What to do with a valid file. Fills why for HEALTH_TABLE_REBUILT. */
 static enum health_table_opened
 judge(const char *path, const struct health_table *table,
@@ -210,13 +219,8 @@ judge(const char *path, const struct health_table *table,
 	*other_boot_r = memcmp(table->header->boot_id, birth->boot_id,
 			    sizeof(birth->boot_id)) != 0;
 	bad = health_table_count_bad(table, *other_boot_r ? 0 : birth->now_ms);
-	if (bad > 0) {
-		err_set(why,
-		    "%s: %u entries do not validate and are dropped; the rest "
-		    "is kept",
-		    path, bad);
-		return HEALTH_TABLE_REBUILT;
-	}
+	if (bad > 0)
+		return rebuild(path, bad, why);
 	if (*other_boot_r)
 		return HEALTH_TABLE_REBOOTED;
 	return is_too_small(table, wanted) ? HEALTH_TABLE_GROWN
@@ -231,14 +235,18 @@ continue_table(const char *path, const struct health_table_size *wanted,
     struct err *why)
 {
 	struct inheritance from = { .old = found };
+	uint32_t bad;
 	int result;
 
 	*how_r = judge(path, found, wanted, birth, &from.other_boot, why);
 	if (*how_r == HEALTH_TABLE_ATTACHED) {
-		health_table_repair(found);
-		sign(found, birth);
-		*table_r = *found;
-		return 0;
+		bad = health_table_repair(found);
+		if (bad == 0) {
+			sign(found, birth);
+			*table_r = *found;
+			return 0;
+		}
+		*how_r = rebuild(path, bad, why);
 	}
 	result = replace(path, wanted, birth, &from, table_r, why);
 	health_table_unmap(found);

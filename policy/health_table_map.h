@@ -43,8 +43,8 @@ struct health_table {
 /* health_table.c */
 struct layout_host *health_table_slot(
     const struct health_table *table, uint32_t slot) NH_ALL_NONNULL;
-/* Puts a used slot into its index. Returns: false when it is there already
-   under this number or another one. */
+/* Puts a used slot into its index, if it is not there. Returns: false when
+   another slot has its name, or there is no room. */
 bool health_table_index_host(
     struct health_table *table, uint32_t slot) NH_ALL_NONNULL;
 bool health_table_index_set(
@@ -111,8 +111,11 @@ bool health_table_slot_is_sane(const struct health_table *table, uint32_t slot,
  */
 uint32_t health_table_count_bad(
     const struct health_table *table, uint64_t now_ms) NH_ALL_NONNULL;
-/* Completes what a writer was killed in the middle of. The writer's. */
-void health_table_repair(struct health_table *table) NH_ALL_NONNULL;
+/* Completes what a writer was killed in the middle of. The writer's. Returns:
+   how many entries have the name of another: damage that a lost index had
+   hidden. */
+uint32_t health_table_repair(
+    struct health_table *table) NH_MUSTCHECK NH_ALL_NONNULL;
 
 /* health_table_attach.c */
 /* What stands under a path. */
