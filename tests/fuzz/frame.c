@@ -11,11 +11,9 @@
 
 #include "policy/hash.h"
 
-void
-require(bool holds, const char *what)
+_Noreturn void
+require_failed(const char *what)
 {
-	if (holds)
-		return;
 	fprintf(stderr, "does not hold: %s\n", what);
 	abort();
 }

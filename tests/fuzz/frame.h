@@ -19,8 +19,14 @@
 /* The target. Returns: 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+_Noreturn void require_failed(const char *what);
 /* Ends the process, and so the run, with what when holds is false. */
-void require(bool holds, const char *what);
+static inline void
+require(bool holds, const char *what)
+{
+	if (!holds)
+		require_failed(what);
+}
 
 /* Requires that text ends within size and has printable ASCII only. */
 void require_printable(const char *text, size_t size, const char *what);

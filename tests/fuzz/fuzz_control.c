@@ -237,7 +237,8 @@ check_answer_line(const char *line, size_t len)
 static void
 check_answers(const struct scene *scene, size_t requests)
 {
-	const char *at = scene->answer, *end = at + scene->len, *eol;
+	const char *at = scene->len > 0 ? scene->answer : "", *eol;
+	const char *end = at + scene->len;
 	size_t n = 0;
 
 	for (; at < end; at = eol + 1) {

@@ -299,6 +299,7 @@ check_the_only_error(const char *text, unsigned line, const char *piece)
 		if (!problems.list[i].warning)
 			said = problems.list[i].text;
 	}
+	ck_assert_ptr_nonnull(said);
 	snprintf(place, sizeof(place), "%s:%u: ", path, line);
 	ck_assert_msg(strncmp(said, place, strlen(place)) == 0,
 	    "\"%s\" does not begin with \"%s\"", said, place);
