@@ -163,19 +163,23 @@ is_in_the_way(const char *path)
 static void
 explain(const char *path, const struct err *why, struct err *err)
 {
+	int error = 0;
+
 	if (is_in_the_way(path))
-		err_set(err, "no health table: %.200s", why->text);
-	else if (access(path, R_OK | W_OK) == 0)
+		error = EEXIST;
+	else if (access(path, R_OK | W_OK) == -1)
+		error = errno;
+	if (error == 0)
 		err_set(err,
 		    "no health table that can be used: %.200s; "
 		    "a restart of nexthop-milter makes a new one",
 		    why->text);
-	else if (errno == EACCES)
+	else if (error == EACCES)
 		err_set(err,
 		    "no permission for %.200s: only root and the "
 		    "daemon's user have it",
 		    path);
-	else if (errno == ENOENT)
+	else if (error == ENOENT)
 		err_set(err,
 		    "no health table %.200s: nexthop-milter makes it when "
 		    "it starts",

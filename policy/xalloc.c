@@ -25,7 +25,8 @@ or_die(void *memory, size_t n, size_t size)
 void *
 xcalloc(size_t n, size_t size)
 {
-	return or_die(calloc(n, size), n, size);
+	return or_die(
+	    n == 0 || size == 0 ? calloc(1, 1) : calloc(n, size), n, size);
 }
 
 void *

@@ -3,6 +3,7 @@
 /* Thread: one, its own process. */
 #include "tests/bench/bench_scene.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -136,6 +137,7 @@ static void
 write_routes(
     FILE *file, uint32_t routes, uint32_t hosts, enum bench_shape shape)
 {
+	assert(hosts >= 2);
 	fprintf(file, "routes = (");
 	for (uint32_t i = 0; i < routes; i++) {
 		fprintf(file, "%s\n { domain = \"d%07u.example\"; ",

@@ -125,7 +125,7 @@ is_silent(const struct crowd *crowd, unsigned long host)
 static unsigned long
 host_of(evutil_socket_t fd)
 {
-	struct sockaddr_in local;
+	struct sockaddr_in local = { .sin_port = 0 };
 	socklen_t len = sizeof(local);
 
 	if (getsockname(fd, (struct sockaddr *)&local, &len) == -1)
@@ -174,7 +174,7 @@ on_input(evutil_socket_t fd, short what, void *arg)
 static bool
 tell_port(struct evconnlistener *listener)
 {
-	struct sockaddr_in local;
+	struct sockaddr_in local = { .sin_port = 0 };
 	socklen_t len = sizeof(local);
 	evutil_socket_t fd = evconnlistener_get_fd(listener);
 

@@ -7,6 +7,7 @@
  */
 #include <unistd.h>
 
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 /* libgcov's, which has no header that every compiler installs. */
 void __gcov_dump(void);
 /* The names are the linker's. */
@@ -19,3 +20,4 @@ __wrap__exit(int status)
 	__gcov_dump();
 	__real__exit(status);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
