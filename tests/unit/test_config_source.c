@@ -152,6 +152,7 @@ START_TEST(files_may_include_each_other_ten_deep)
 
 	for (int depth = 10; depth <= 11; depth++) {
 		config_free(&config);
+		config_problems_free(&problems);
 		for (int i = 1; i < depth; i++) {
 			(void)snprintf(name, sizeof(name), "f%d", i);
 			(void)snprintf(
