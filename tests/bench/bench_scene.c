@@ -137,13 +137,15 @@ static void
 write_routes(
     FILE *file, uint32_t routes, uint32_t hosts, enum bench_shape shape)
 {
-	assert(hosts >= 2);
+	uint32_t pools = hosts / 2;
+
+	assert(pools > 0);
 	fprintf(file, "routes = (");
 	for (uint32_t i = 0; i < routes; i++) {
 		fprintf(file, "%s\n { domain = \"d%07u.example\"; ",
 		    i > 0 ? "," : "", i);
 		if (shape == BENCH_POOLS) {
-			fprintf(file, "pool = \"p%u\"; }", i % (hosts / 2));
+			fprintf(file, "pool = \"p%u\"; }", i % pools);
 			continue;
 		}
 		fprintf(file, "hosts = (");
