@@ -41,10 +41,11 @@ fuzz() {	# TARGET
 	name=${1##*/fuzz_}
 	mkdir -p "fuzz/$name/corpus" "fuzz/$name/findings" || return 1
 	dict=$source/dict/$name
+	[ -f "$dict" ] || dict=
 	"$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
 	    -max_len=16384 -print_final_stats=1 \
 	    -artifact_prefix="fuzz/$name/findings/" \
-	    $([ -f "$dict" ] && echo "-dict=$dict") \
+	    ${dict:+"-dict=$dict"} \
 	    "fuzz/$name/corpus" "$source/seeds/$name" >"fuzz/$name/log" 2>&1
 	code=$?
 	summary "$name" $code
