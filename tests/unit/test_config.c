@@ -10,28 +10,8 @@
 #include <sys/stat.h>
 
 #include "policy/route.h"
-#include "tests/unit/scratch.h"
+#include "tests/unit/config_scene.h"
 #include "tests/unit/suite.h"
-
-#define ROUTE                                                                  \
-	"routes = ( { domain = \"a.test\"; hosts = ( \"10.0.0.1\" ); } );\n"
-
-static struct config_problems problems;
-static struct config *config;
-
-static void
-begin(void)
-{
-	scratch_begin();
-}
-
-static void
-end(void)
-{
-	config_free(&config);
-	config_problems_free(&problems);
-	scratch_end();
-}
 
 /* Loads what must be good; config and problems are the fixture's. */
 static void
