@@ -74,6 +74,10 @@ say_opened(const char *path, enum health_table_opened how,
 			 "times are void: all hosts start up",
 		    path);
 		break;
+	case HEALTH_TABLE_REPAIRED:
+		log_warning("health table %s: repaired, the rest is kept: %s",
+		    path, why->text);
+		break;
 	case HEALTH_TABLE_REBUILT:
 		log_warning("health table %s: rebuilt, all hosts start up: %s",
 		    path, why->text);

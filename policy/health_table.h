@@ -51,6 +51,8 @@ enum health_table_opened {
 	HEALTH_TABLE_REBOOTED,	  /* valid, another boot: times void, hosts up,
 				     no history, overrides without an end are
 				     kept */
+	HEALTH_TABLE_REPAIRED,	  /* some entries are not valid: *why says how
+				     many; copied into a new file without them */
 	HEALTH_TABLE_REBUILT	  /* not valid: *why says so; started anew */
 };
 
@@ -60,7 +62,7 @@ enum health_table_opened {
  * the old one is marked superseded).  Room is left for growth: half as many
  * hosts and sets again as wanted, at least 64.
  * Returns: 0; -1 with why filled (cannot create, disk full, ...). why is filled
- * also for HEALTH_TABLE_REBUILT.
+ * also for HEALTH_TABLE_REPAIRED and HEALTH_TABLE_REBUILT.
  * Owns: the caller, health_table_close.
  */
 int health_table_open(const char *path, const struct health_table_size *wanted,

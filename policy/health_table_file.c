@@ -200,18 +200,15 @@ is_too_small(
 }
 
 static enum health_table_opened
-rebuild(const char *path, uint32_t bad, struct err *why)
+repair(uint32_t bad, struct err *why)
 {
-	err_set(why,
-	    "%s: %u entries do not validate and are dropped; the rest is kept",
-	    path, bad);
-	return HEALTH_TABLE_REBUILT;
+	err_set(why, "%u entries do not validate and are dropped", bad);
+	return HEALTH_TABLE_REPAIRED;
 }
 
-/* What to do with a valid file. Fills why for HEALTH_TABLE_REBUILT. */
+/* What to do with a valid file. Fills why for HEALTH_TABLE_REPAIRED. */
 static enum health_table_opened
-judge(const char *path, const struct health_table *table,
-    const struct health_table_size *wanted,
+judge(const struct health_table *table, const struct health_table_size *wanted,
     const struct health_table_birth *birth, bool *other_boot_r, struct err *why)
 {
 	uint32_t bad;
@@ -220,7 +217,7 @@ judge(const char *path, const struct health_table *table,
 			    sizeof(birth->boot_id)) != 0;
 	bad = health_table_count_bad(table, *other_boot_r ? 0 : birth->now_ms);
 	if (bad > 0)
-		return rebuild(path, bad, why);
+		return repair(bad, why);
 	if (*other_boot_r)
 		return HEALTH_TABLE_REBOOTED;
 	return is_too_small(table, wanted) ? HEALTH_TABLE_GROWN
@@ -238,7 +235,7 @@ continue_table(const char *path, const struct health_table_size *wanted,
 	uint32_t bad;
 	int result;
 
-	*how_r = judge(path, found, wanted, birth, &from.other_boot, why);
+	*how_r = judge(found, wanted, birth, &from.other_boot, why);
 	if (*how_r == HEALTH_TABLE_ATTACHED) {
 		bad = health_table_repair(found);
 		if (bad == 0) {
@@ -246,7 +243,7 @@ continue_table(const char *path, const struct health_table_size *wanted,
 			*table_r = *found;
 			return 0;
 		}
-		*how_r = rebuild(path, bad, why);
+		*how_r = repair(bad, why);
 	}
 	result = replace(path, wanted, birth, &from, table_r, why);
 	health_table_unmap(found);
@@ -300,7 +297,7 @@ health_table_open(const char *path, const struct health_table_size *wanted,
 		free(table);
 		return -1;
 	}
-	if (*how_r != HEALTH_TABLE_REBUILT)
+	if (*how_r != HEALTH_TABLE_REPAIRED && *how_r != HEALTH_TABLE_REBUILT)
 		why->text[0] = '\0';
 	*table_r = table;
 	return 0;

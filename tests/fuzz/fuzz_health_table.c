@@ -181,8 +181,9 @@ open_table(const struct health_table_size *size,
 	require(health_table_open(hostile_table_path(), size, birth, &table,
 		    how_r, &why) == 0,
 	    why.text);
-	require((*how_r == HEALTH_TABLE_REBUILT) == (why.text[0] != '\0'),
-	    "what is rebuilt is said");
+	require((*how_r == HEALTH_TABLE_REPAIRED ||
+		    *how_r == HEALTH_TABLE_REBUILT) == (why.text[0] != '\0'),
+	    "what is mended is said");
 	return table;
 }
 

@@ -27,6 +27,12 @@ tear_down(void)
 	scratch_remove(&scratch);
 }
 
+static bool
+is_mended(enum health_table_opened how)
+{
+	return how == HEALTH_TABLE_REPAIRED || how == HEALTH_TABLE_REBUILT;
+}
+
 /*
  * A tool and then the worker open what is there. However it is taken, it is
  * sane, and the next opening finds nothing to complain of.
@@ -52,9 +58,9 @@ open_and_judge(const char *what, size_t at)
 	REQUIRE(health_table_open(scratch.path, &scratch.size, &scratch.birth,
 		    &table, &how, &scratch.why) == 0,
 	    "%s at %zu: %s", what, at, scratch.why.text);
-	REQUIRE(how == HEALTH_TABLE_ATTACHED || how == HEALTH_TABLE_REBUILT,
+	REQUIRE(how == HEALTH_TABLE_ATTACHED || is_mended(how),
 	    "%s at %zu: opened as %d", what, at, (int)how);
-	REQUIRE((how == HEALTH_TABLE_REBUILT) == (scratch.why.text[0] != '\0'),
+	REQUIRE(is_mended(how) == (scratch.why.text[0] != '\0'),
 	    "%s at %zu: %d says: %s", what, at, (int)how, scratch.why.text);
 	scratch_must_be_sane(table);
 	health_table_close(&table);
@@ -151,7 +157,7 @@ START_TEST(a_slot_of_random_bytes_is_dropped_and_others_are_kept)
 		    (unsigned char)scratch_random(&state);
 	scratch_put(&scratch, bytes, size);
 	free(bytes);
-	table = scratch_open(&scratch, HEALTH_TABLE_REBUILT);
+	table = scratch_open(&scratch, HEALTH_TABLE_REPAIRED);
 	ck_assert_ptr_nonnull(
 	    strstr(scratch.why.text, "1 entries do not validate"));
 	ck_assert_uint_eq(health_table_find_host(table, &host), 1);
@@ -237,7 +243,7 @@ START_TEST(what_no_kill_can_cause_is_noticed_and_dropped)
 	changes[_i].make(header, (void *)(header + 1), bytes);
 	scratch_put(&scratch, bytes, size);
 	free(bytes);
-	table = scratch_open(&scratch, HEALTH_TABLE_REBUILT);
+	table = scratch_open(&scratch, HEALTH_TABLE_REPAIRED);
 	health_table_read(table, health_table_find_host(table, &host), &detail);
 	scratch_is_detail(&detail);
 	scratch_must_be_sane(table);
@@ -258,7 +264,7 @@ START_TEST(a_detail_with_any_word_changed_is_noticed)
 	host->detail[host->detail_turn / 2 % 2][_i] ^= 1;
 	scratch_put(&scratch, bytes, size);
 	free(bytes);
-	table = scratch_open(&scratch, HEALTH_TABLE_REBUILT);
+	table = scratch_open(&scratch, HEALTH_TABLE_REPAIRED);
 	scratch_must_be_sane(table);
 	health_table_close(&table);
 }
@@ -313,7 +319,7 @@ START_TEST(a_detail_without_sense_is_noticed_whatever_its_check_says)
 	struct health_table *table;
 
 	leave_insane(_i);
-	table = scratch_open(&scratch, HEALTH_TABLE_REBUILT);
+	table = scratch_open(&scratch, HEALTH_TABLE_REPAIRED);
 	scratch_must_be_sane(table);
 	health_table_close(&table);
 }
@@ -385,7 +391,7 @@ START_TEST(a_host_deferred_for_years_is_dropped)
 	health_table_write(table, slot, &detail);
 	health_table_close(&table);
 	table = scratch_open(
-	    &scratch, _i == 0 ? HEALTH_TABLE_ATTACHED : HEALTH_TABLE_REBUILT);
+	    &scratch, _i == 0 ? HEALTH_TABLE_ATTACHED : HEALTH_TABLE_REPAIRED);
 	ck_assert_uint_eq(health_table_find_host(table, &host),
 	    _i == 0 ? 0 : HEALTH_TABLE_NONE);
 	health_table_close(&table);

@@ -396,7 +396,7 @@ START_TEST(damage_in_it_costs_what_is_damaged)
 
 	bytes[OLD_DETAIL + 60] ^= 1;
 	scratch_put(&scratch, bytes, OLD_SIZE);
-	table = scratch_open(&scratch, HEALTH_TABLE_REBUILT);
+	table = scratch_open(&scratch, HEALTH_TABLE_REPAIRED);
 	ck_assert_uint_eq(
 	    health_table_find_host(table, &host), HEALTH_TABLE_NONE);
 	ck_assert_uint_eq(health_table_find_set(table, 42), 0);

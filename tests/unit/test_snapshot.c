@@ -13,6 +13,7 @@
 
 #include "milter/clock.h"
 #include "milter/log.h"
+#include "policy/health_layout.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/suite.h"
 
@@ -138,6 +139,55 @@ START_TEST(a_table_that_is_not_valid_is_rebuilt_with_a_warning)
 	adopt(TWO_HOSTS);
 	expect_logged("warning: health table ");
 	expect_logged(": rebuilt, all hosts start up: ");
+	snapshot_end();
+}
+END_TEST
+
+/* Both copies of its detail. */
+static void
+damage_slot(uint32_t slot)
+{
+	const uint64_t noise = 0x5555555555555555;
+	char path[SCRATCH_PATH_MAX];
+	int fd = open(scratch_path("health", path), O_RDWR);
+	struct layout_header header;
+	ssize_t n = sizeof(noise);
+
+	ck_assert_int_eq(
+	    pread(fd, &header, sizeof(header), 0), (ssize_t)sizeof(header));
+	for (size_t copy = 0; copy < 2; copy++) {
+		size_t at = header.hosts_at +
+			    slot * sizeof(struct layout_host) +
+			    offsetof(struct layout_host, detail) +
+			    copy * sizeof(struct layout_detail);
+
+		ck_assert_int_eq(
+		    pwrite(fd, &noise, sizeof(noise), (off_t)at), n);
+	}
+	(void)close(fd);
+}
+
+START_TEST(a_table_with_a_damaged_entry_keeps_the_others_with_a_warning)
+{
+	struct snapshot *snapshot;
+	uint32_t slot;
+
+	adopt(TWO_HOSTS);
+	snapshot = snapshot_get();
+	defer_host(snapshot, 0);
+	defer_host(snapshot, 1);
+	slot = snapshot->base->host_slot[1];
+	snapshot_put(&snapshot);
+	snapshot_end();
+	damage_slot(slot);
+	adopt(TWO_HOSTS);
+	expect_logged("warning: health table ");
+	expect_logged(": repaired, the rest is kept: 1 entries do not validate "
+		      "and are dropped");
+	snapshot = snapshot_get();
+	ck_assert_int_eq(state_of(snapshot, 0), HEALTH_DEFERRED);
+	ck_assert_int_eq(state_of(snapshot, 1), HEALTH_UP);
+	snapshot_put(&snapshot);
 	snapshot_end();
 }
 END_TEST
@@ -359,6 +409,8 @@ main(void)
 	    tcase, an_attached_table_keeps_states_and_they_are_counted);
 	tcase_add_test(
 	    tcase, a_table_that_is_not_valid_is_rebuilt_with_a_warning);
+	tcase_add_test(tcase,
+	    a_table_with_a_damaged_entry_keeps_the_others_with_a_warning);
 	tcase_add_test(
 	    tcase, a_table_from_before_the_last_boot_starts_all_hosts_up);
 	tcase_add_test(tcase,

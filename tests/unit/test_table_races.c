@@ -454,7 +454,8 @@ live(struct witness *witness, unsigned life)
 		if (health_table_open(scratch->path, &scratch->size,
 			&scratch->birth, &table, &how, &scratch->why) == -1)
 			_exit(1);
-		if (how == HEALTH_TABLE_REBUILT || how == HEALTH_TABLE_CREATED)
+		if (how != HEALTH_TABLE_ATTACHED && how != HEALTH_TABLE_GROWN &&
+		    how != HEALTH_TABLE_REBOOTED)
 			_exit(2);
 		witness->started++;
 	}
