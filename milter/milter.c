@@ -264,7 +264,9 @@ run(void *arg)
 	/* Nobody here asks it to end: it does when it cannot accept, or when a
 	   signal found its way to it. It cannot be started twice, but the
 	   supervisor can start another worker. */
-	log_error("libmilter has ended with status %d, so does the worker", rc);
+	log_error("libmilter has ended with status %d, so does the worker; "
+		  "another one follows",
+	    rc);
 	log_stop();
 	_exit(EXIT_FAILURE);
 }

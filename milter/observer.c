@@ -131,7 +131,8 @@ want(struct observer *observer, const char *path)
 	if (log->follower == NULL &&
 	    log_follower_create(observer->base, path, on_line, observer,
 		&log->follower, &err) == -1)
-		log_error("cannot follow %s: %s", path, err.text);
+		log_error("%s; probes decide until a reload finds it better",
+		    err.text);
 }
 
 static void
@@ -161,7 +162,8 @@ adopt_journal(struct observer *observer, bool wanted)
 		return;
 	if (journal_follower_create(observer->base, NULL, on_record, observer,
 		&observer->journal, &err) == -1)
-		log_error("cannot follow the journal: %s", err.text);
+		log_error("%s; probes decide until a reload finds it better",
+		    err.text);
 }
 
 void

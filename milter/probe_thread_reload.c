@@ -49,25 +49,52 @@ reopen_log(const struct reload_job *job)
 	struct err err;
 
 	if (log_open(&config->log, &err) == -1)
-		log_warning("%s", err.text);
+		log_warning("%s; lines go where they went before", err.text);
 	snapshot_put(&now);
 }
 
-/* Takes the new configuration up. Returns: NULL, or what went wrong. */
-static const char *
-take_up(struct probe_thread *t, struct reload_job *job, struct err *err)
+/* Takes the new configuration up. Returns: 0, or -1 with why; empty: what is
+   wrong has been told. */
+static int
+take_up(struct probe_thread *t, struct reload_job *job, struct err *why)
 {
 	char said = WORKER_SAYS_RELOADED;
 
-	if (job->config == NULL)
-		return "configuration not reloaded, the old one stays";
-	if (snapshot_adopt(job->config, err) == -1)
-		return err->text;
+	why->text[0] = '\0';
+	if (job->config == NULL || snapshot_adopt(job->config, why) == -1)
+		return -1;
 	job->config = NULL;
 	prober_adopt(t->prober);
 	if (write(t->to_fd, &said, 1) != 1)
-		log_warning("cannot tell the supervisor of the reload");
-	return NULL;
+		log_warning("cannot tell the supervisor of the reload: the "
+			    "next worker begins with the old configuration");
+	return 0;
+}
+
+static void
+tell_refused(const struct err *why, struct control_request *request)
+{
+	struct err text;
+
+	err_set(&text, "configuration not reloaded, the old one stays%s%s",
+	    why->text[0] == '\0' ? "" : ": ", why->text);
+	log_error("%s", text.text);
+	if (request != NULL)
+		control_done(request, text.text);
+}
+
+static void
+tell_reloaded(struct control_request *request)
+{
+	struct snapshot *snapshot = snapshot_get();
+
+	log_info("configuration reloaded: %u routes, %u hosts, generation %u",
+	    (unsigned)snapshot->config->n_routes,
+	    (unsigned)snapshot->config->n_hosts,
+	    (unsigned)snapshot->generation);
+	snapshot_put(&snapshot);
+	if (request != NULL)
+		control_done(request, NULL);
 }
 
 void
@@ -75,26 +102,15 @@ probe_thread_finish(struct probe_thread *t, struct reload_job *job)
 {
 	struct control_request *request =
 	    probe_thread_take_waiting(t, job->request);
-	struct snapshot *snapshot;
-	struct err err;
-	const char *wrong;
+	struct err why;
 
 	reopen_log(job);
 	tell_problems(&job->problems, request);
 	tell_kept(job->kept, request);
-	wrong = take_up(t, job, &err);
-	snapshot = snapshot_get();
-	if (wrong != NULL)
-		log_error("%s", wrong);
+	if (take_up(t, job, &why) == 0)
+		tell_reloaded(request);
 	else
-		log_info("configuration reloaded: %u routes, %u hosts, "
-			 "generation %u",
-		    (unsigned)snapshot->config->n_routes,
-		    (unsigned)snapshot->config->n_hosts,
-		    (unsigned)snapshot->generation);
-	snapshot_put(&snapshot);
-	if (request != NULL)
-		control_done(request, wrong);
+		tell_refused(&why, request);
 	config_problems_free(&job->problems);
 	if (job->config != NULL)
 		config_free(&job->config);

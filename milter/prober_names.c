@@ -85,8 +85,9 @@ could_not_ask(
 		    "host %s does not resolve now: %s", host, answer->why);
 		return;
 	}
-	log_warning("host %s does not resolve now: %s; asked again later", host,
-	    answer->why);
+	log_warning("host %s does not resolve now: %s; asked again later, "
+		    "meanwhile all stays as it was",
+	    host, answer->why);
 	target->said_unresolved = true;
 }
 

@@ -113,7 +113,9 @@ start_worker(struct supervisor *s)
 	if (pid == 0)
 		be_worker(s, down, up);
 	if (pid == -1) {
-		log_error("cannot start a worker: %s", strerror(errno));
+		log_error("cannot start a worker: %s; tried again until it "
+			  "can be",
+		    strerror(errno));
 		for (int i = 0; i < 2; i++) {
 			if (down[i] != -1)
 				(void)close(down[i]);
@@ -140,7 +142,8 @@ reopen_log(const struct supervisor *s)
 	struct err err;
 
 	if (log_open(&s->config->log, &err) == -1)
-		log_warning("%s", err.text);
+		log_warning("supervisor: %s; lines go where they went before",
+		    err.text);
 }
 
 struct loading {
@@ -175,7 +178,7 @@ follow_reload(struct supervisor *s)
 	} else {
 		log_warning("%s changed again after the reload and is bad "
 			    "now: a restart of the worker would go on with "
-			    "the previous one",
+			    "the previous one; correct the file and reload",
 		    s->config->path);
 	}
 	config_problems_free(&loading.problems);

@@ -75,7 +75,7 @@ reload(struct worker *w, uint64_t request)
 	struct reload_job *job = calloc(1, sizeof(*job));
 
 	if (job == NULL) {
-		log_error("no memory to reload");
+		log_error("no memory to reload: the old configuration stays");
 		return;
 	}
 	job->request = request;
