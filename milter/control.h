@@ -52,7 +52,8 @@ struct control_command {
 /*
  * Serves commands (a table of n, which must outlive the server) on a listening
  * socket (stays the caller's).
- * Thread: all of it the probe thread.
+ * Thread: the probe thread; create and free: whoever starts and ends it, while
+ * it does not run.
  */
 int control_create(struct event_base *base, int listen_fd,
     const struct control_command *commands, size_t n, void *arg,

@@ -24,7 +24,8 @@ struct flusher;
 
 /*
  * Owns: the caller; flusher_free ends a process under way.
- * Thread: all of it the probe thread.
+ * Thread: the probe thread; create and free: whoever starts and ends it, while
+ * it does not run.
  */
 int flusher_create(struct event_base *base, struct flusher **flusher_r,
     struct err *err) NH_MUSTCHECK NH_ALL_NONNULL;

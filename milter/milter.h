@@ -17,7 +17,8 @@
  * socket that is open already. When it returns, libmilter has the descriptors
  * that it cannot do without.
  * Returns: 0, or -1 with err.
- * Thread: the worker's main thread, once. Signals must be blocked.
+ * Thread: the worker's main thread, once. Signals that end a process must be
+ * blocked or ignored: libmilter's threads would take them.
  */
 int milter_start(int listen_fd, const char *path,
     struct err *err) NH_MUSTCHECK NH_ALL_NONNULL;

@@ -22,7 +22,8 @@
 
 struct observer;
 
-/* Thread: all of it the probe thread. Owns: the caller. calls is copied. */
+/* Thread: the probe thread; create and free: whoever starts and ends it, while
+   it does not run. Owns: the caller. calls is copied. */
 int observer_create(struct event_base *base, const struct delivery_calls *calls,
     struct observer **observer_r, struct err *err) NH_MUSTCHECK NH_ALL_NONNULL;
 void observer_free(struct observer **observer) NH_ALL_NONNULL;

@@ -3,7 +3,7 @@
 /*
  * The probe thread: one libevent loop for all that must not hold up a lookup:
  * probes, names, the control socket, the heartbeat, and taking up a new
- * configuration that the main thread has parsed.
+ * configuration that has been parsed for the main thread.
  */
 #ifndef NH_MILTER_PROBE_THREAD_H
 #define NH_MILTER_PROBE_THREAD_H
@@ -18,7 +18,7 @@ struct probe_thread;
 
 /*
  * A reload: asked for by the probe thread (control socket) or the supervisor,
- * parsed by the main thread, taken up by the probe thread.
+ * parsed for the main thread, taken up by the probe thread.
  */
 struct reload_job {
 	uint64_t request;      /* whoever waits for it; 0: nobody */

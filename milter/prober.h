@@ -24,7 +24,8 @@ struct observer;
 struct flusher;
 
 /*
- * Thread: all of it the probe thread (the one that runs base).
+ * Thread: the probe thread (the one that runs base); create and free: whoever
+ * starts and ends it, while it does not run.
  * Owns: the caller, prober_free (probes under way are dropped, their
  * connections closed).
  */

@@ -4,8 +4,8 @@
 /*
  * The current configuration, bound to the shared table: immutable, counted,
  * swapped whole. Everybody who needs it takes a reference here; nobody keeps a
- * global pointer. The last reference is never dropped on a thread that must
- * not wait: dead snapshots are freed by snapshot_reap.
+ * global pointer. No thread that must not wait ever frees one: snapshots
+ * without a reference are freed by snapshot_reap.
  */
 #ifndef NH_MILTER_SNAPSHOT_H
 #define NH_MILTER_SNAPSHOT_H

@@ -15,7 +15,7 @@ struct socketmap_server;
 
 /*
  * Starts the thread on a listening socket (non-blocking; stays the caller's).
- * Signals must be blocked in the calling thread.
+ * Signals that end a process must be blocked or ignored in the calling thread.
  * Returns: 0, or -1 with err.
  */
 int socketmap_server_start(int listen_fd, struct socketmap_server **server_r,

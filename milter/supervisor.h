@@ -19,7 +19,8 @@
 #define WORKER_SAYS_READY    'k'
 #define WORKER_SAYS_HEARD    'h' /* that a reload is wanted */
 #define WORKER_SAYS_RELOADED 'r'
-/* Exit status of a worker that would fail again at once: no restart. */
+/* Exit status of a worker that would fail again at once: no restart, unless one
+   has been ready before. */
 #define WORKER_EXIT_HOPELESS 78
 
 /*

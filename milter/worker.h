@@ -2,8 +2,8 @@
 /* Copyright (c) 2026 the nexthop-milter authors */
 /*
  * The worker: the process that does the work. Its main thread starts the
- * others (libmilter's, the map thread, the probe thread), parses the
- * configuration at a reload, off all of them, and at the end waits for open
+ * others (libmilter's, the map thread, the probe thread), has the configuration
+ * parsed at a reload (milter/background.h), and at the end waits for open
  * transactions.
  */
 #ifndef NH_MILTER_WORKER_H
@@ -16,8 +16,8 @@
 /*
  * Runs until the supervisor says stop, or is gone (end of file on from_fd).
  * Owns: config.
- * Returns: the exit status; WORKER_EXIT_HOPELESS when a restart would not
- * help.
+ * Returns: the exit status; WORKER_EXIT_HOPELESS when it could not start, for a
+ * reason that is in the log.
  */
 int worker_run(struct config *config, const struct listeners *listeners,
     int from_fd, int to_fd) NH_ALL_NONNULL;

@@ -42,7 +42,8 @@ struct lookup_base {
 };
 
 /*
- * Binds. add true (the worker's probe thread only): missing slots are made,
+ * Binds. add true (the table's writer only: the worker's probe thread, or its
+ * main thread before that runs): missing slots are made,
  * names that are new start unusable until they resolve; false: they stay
  * HEALTH_TABLE_NONE, and questions leave no trace (tools).
  * Returns: 0; -1 when the table has no room (err says so).
