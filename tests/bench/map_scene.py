@@ -5,7 +5,6 @@ busy: probes, reloads, a delivery log."""
 
 import contextlib
 import dataclasses
-import glob
 import os
 import re
 import socket
@@ -138,15 +137,6 @@ class Scene:
 
     def answer(self):
         return self.daemon.ask("u00000000@d0000000.example")
-
-    def cpu_ns(self):
-        """What the threads that the worker has now have spent so far."""
-        total = 0
-        for path in glob.glob("/proc/%d/task/*/schedstat"
-                              % self.daemon.worker):
-            with contextlib.suppress(FileNotFoundError), open(path) as file:
-                total += int(file.read().split()[0])
-        return total
 
 
 class Busy:

@@ -31,7 +31,7 @@ import subprocess
 from echo_server import echo_server
 from map_scene import Scene, sinks
 from report import OURS, Row
-from rooms import thread_waited
+from rooms import thread_ran, thread_waited
 
 ECHO, BARE = "echo", "bare"
 SERVERS = (OURS, BARE, ECHO)    # as the client is told of them
@@ -43,6 +43,9 @@ RATE_AT_LEAST = 0.9
 P99_AT_MOST = 1.5
 FIGURES = ("rate", "p50", "p99", "p999")
 LENGTHS_DIFFER = 0.02
+SPENT_NOTE = "the thread that answers, with its system calls"
+WAITED_NOTE = ("ready to answer, while other threads of its session and the "
+               "client had the processors")
 LINES_BEHIND_MAX = 10 # per cent of what a round writes
 
 
@@ -56,7 +59,7 @@ class Measured:
             load)
         self.figures = {figure: {BARE: [], ECHO: [], OURS: []}
                         for figure in FIGURES}
-        self.cpu_us = []
+        self.spent_us = {ECHO: [], OURS: []}    # of a processor, an answer
         self.waited = {ECHO: [], OURS: []}  # % of the time it was asked
 
     def add(self, contender, words):
@@ -74,13 +77,11 @@ class Measured:
             self.row("p99", "us", what="p99", at_most=P99_AT_MOST,
                      note=self.note()),
             self.row("p50", "us", what="p50", printed=False),
-            self.row("p999", "us", what="p99.9", printed=False)]
-
-    def waited_row(self):
-        return Row("map", self.name + ": waits for a processor",
-                   "% of the time", self.waited,
-                   note="ready to answer, while other threads of its session "
-                        "and the client had the processors")
+            self.row("p999", "us", what="p99.9", printed=False),
+            Row("map", self.name + ": processor time", "us/answer",
+                self.spent_us, floor=ECHO, note=SPENT_NOTE),
+            Row("map", self.name + ": waits for a processor",
+                "% of the time", self.waited, note=WAITED_NOTE)]
 
     def note(self):
         return "; ".join(
@@ -94,15 +95,17 @@ def slices(bench):
     return 4 if bench.quick else SLICES
 
 
-def waits_s(scene, echoes):
-    """How long the map and the echo server have waited for a processor."""
-    return {OURS: thread_waited(scene.daemon.worker, "map"),
-            ECHO: thread_waited(echoes[-1].pid, "echo_server")}
+def scheduled(scene, echoes):
+    """Seconds that the threads that answer had a processor, and waited."""
+    return {contender: (thread_ran(*thread), thread_waited(*thread))
+            for contender, thread in (
+                (OURS, (scene.daemon.worker, "map")),
+                (ECHO, (echoes[-1].pid, "echo_server")))}
 
 
 def ask_all(bench, scene, echoes, measured):
     """One round: a line of figures for each server."""
-    before, waited = scene.cpu_ns(), waits_s(scene, echoes)
+    before = scheduled(scene, echoes)
     done = subprocess.run(
         [bench.program("map_client"), "-c", str(measured.connections),
          "-n", str(slices(bench)), "-t", str(SLICE_MS),
@@ -118,12 +121,14 @@ def ask_all(bench, scene, echoes, measured):
         raise RuntimeError("the answers are not of the same length")
     for contender, words in zip(SERVERS, lines):
         measured.add(contender, words[1:])
-    measured.cpu_us.append(
-        (scene.cpu_ns() - before) / 1000 / int(lines[0][0]))
+    answers = {contender: int(words[0])
+               for contender, words in zip(SERVERS, lines)}
     asked_s = slices(bench) * SLICE_MS / 1000
-    for contender, now in waits_s(scene, echoes).items():
-        measured.waited[contender].append(
-            100 * (now - waited[contender]) / asked_s)
+    for contender, after in scheduled(scene, echoes).items():
+        ran_s, waited_s = (new - old for new, old in
+                           zip(after, before[contender]))
+        measured.spent_us[contender].append(1e6 * ran_s / answers[contender])
+        measured.waited[contender].append(100 * waited_s / asked_s)
 
 
 def rounds(bench, scene, echoes, load, after_each=lambda: None):
@@ -136,11 +141,12 @@ def rounds(bench, scene, echoes, load, after_each=lambda: None):
     return cases
 
 
+def rows_of(cases):
+    return [row for measured in cases for row in measured.rows()]
+
+
 def quiet_rows(bench, scene, echoes):
-    cases = rounds(bench, scene, echoes, "quiet")
-    return [row for measured in cases for row in measured.rows()] + [
-        Row("map", measured.name + ": processor time", "us/answer",
-            {OURS: measured.cpu_us}) for measured in cases[-1:]]
+    return rows_of(rounds(bench, scene, echoes, "quiet"))
 
 
 def busy_rows(bench, scene, echoes):
@@ -148,8 +154,7 @@ def busy_rows(bench, scene, echoes):
     with scene.busy() as busy:
         cases = rounds(bench, scene, echoes, "busy",
                        lambda: paces.append(busy.look()))
-    return [row for measured in cases
-            for row in measured.rows() + [measured.waited_row()]] + [
+    return rows_of(cases) + [
         Row("map", "%s routes, busy: log lines behind" % format(
                 scene.routes, ",d"), "% of them",
             {OURS: [100 * (1 - read / written) for written, read in paces]},

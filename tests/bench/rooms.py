@@ -74,9 +74,19 @@ def thread_seconds(pid, wanted):
                        lambda folder: _seconds(folder + "/stat")[1])
 
 
+def _scheduled(pid, wanted, field):
+    """Seconds, by proc(5)'s schedstat: 0 with a processor, 1 without one."""
+    def seconds(folder):
+        with open(folder + "/schedstat") as file:
+            return int(file.read().split()[field]) / 1e9
+    return _of_threads(pid, wanted, seconds)
+
+
+def thread_ran(pid, wanted):
+    """As thread_seconds, to the nanosecond."""
+    return _scheduled(pid, wanted, 0)
+
+
 def thread_waited(pid, wanted):
     """Seconds that they were ready to work and had no processor."""
-    def waited(folder):
-        with open(folder + "/schedstat") as file:
-            return int(file.read().split()[1]) / 1e9
-    return _of_threads(pid, wanted, waited)
+    return _scheduled(pid, wanted, 1)
