@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
-/* Thread: the worker's main thread; load: what it waits for. */
+/* Thread: the worker's main thread; load: what it waits for; worker_run and
+   ignore_signals: the process's first one. */
 #include "milter/worker.h"
 
 #include <errno.h>
@@ -34,6 +35,9 @@ struct worker {
 	struct probe_thread *probes;
 	int from_supervisor, to_supervisor;
 	int ask[2]; /* the probe thread asks for reloads */
+	struct config *config;
+	const struct listeners *listeners;
+	int status; /* of the process, when the main thread has ended */
 };
 
 /* Which options keep their old value until a restart. */
@@ -142,8 +146,7 @@ serve(struct worker *w)
 }
 
 static int
-start_threads(struct worker *w, const struct config *config,
-    const struct listeners *listeners, struct err *err)
+start_threads(struct worker *w, const char *milter_socket, struct err *err)
 {
 	if (pipe2(w->ask, O_CLOEXEC | O_NONBLOCK) == -1) {
 		err_set(err, "pipe: %s", strerror(errno));
@@ -151,27 +154,27 @@ start_threads(struct worker *w, const struct config *config,
 	}
 	/* The map is last: clients that have waited for it may take all
 	   descriptors there are, and libmilter needs some to begin with. */
-	if (milter_start(listeners->socket[LISTENER_MILTER].fd,
-		config->milter_socket, err) == -1)
+	if (milter_start(w->listeners->socket[LISTENER_MILTER].fd,
+		milter_socket, err) == -1)
 		return -1;
-	if (probe_thread_start(listeners->socket[LISTENER_CONTROL].fd,
+	if (probe_thread_start(w->listeners->socket[LISTENER_CONTROL].fd,
 		w->ask[1], w->to_supervisor, &w->probes, err) == -1)
 		return -1;
 	return socketmap_server_start(
-	    listeners->socket[LISTENER_MAP].fd, &w->map, err);
+	    w->listeners->socket[LISTENER_MAP].fd, &w->map, err);
 }
 
 static int
-start(struct worker *w, struct config *config,
-    const struct listeners *listeners, struct err *err)
+start(struct worker *w, struct err *err)
 {
+	struct config *config = w->config; /* the snapshot's from then on */
 	char said = WORKER_SAYS_READY;
 
 	if (table_lock_take(config->health_table, err) == -1)
 		return -1;
 	if (snapshot_adopt(config, err) == -1)
 		return -1;
-	if (start_threads(w, config, listeners, err) == -1)
+	if (start_threads(w, config->milter_socket, err) == -1)
 		return -1;
 	log_info("serving %u routes over %u hosts", (unsigned)config->n_routes,
 	    (unsigned)config->n_hosts);
@@ -185,7 +188,10 @@ start(struct worker *w, struct config *config,
 /*
  * The worker is told by the supervisor. A signal that was meant for both
  * processes ("killall -HUP") must not reach libmilter, which waits for these
- * and ends: ignored here and not blocked, they never become pending.
+ * and ends: ignored, and not blocked by the process's first thread, they never
+ * become pending. pthread_create blocks all signals for a moment: once
+ * libmilter runs the first thread must not call it, and so it does nothing but
+ * wait.
  */
 static void
 ignore_signals(void)
@@ -201,28 +207,47 @@ ignore_signals(void)
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+static void *
+work(void *arg)
+{
+	struct worker *w = arg;
+	struct err err = { "" };
+
+	(void)pthread_setname_np(pthread_self(), "main");
+	(void)log_start();
+	if (start(w, &err) == -1) {
+		log_error("cannot start: %s", err.text);
+		log_stop();
+		w->status = WORKER_EXIT_HOPELESS;
+		return NULL;
+	}
+	serve(w);
+	probe_thread_stop(&w->probes);
+	/* The map goes on answering until the last transaction is over; then
+	   nothing slow may follow, because libmilter still takes new ones. */
+	drain();
+	socketmap_server_stop(&w->map);
+	log_stop();
+	w->status = EXIT_SUCCESS;
+	return NULL;
+}
+
 int
 worker_run(struct config *config, const struct listeners *listeners,
     int from_fd, int to_fd)
 {
 	struct worker w = { .from_supervisor = from_fd,
 		.to_supervisor = to_fd,
-		.ask = { -1, -1 } };
-	struct err err = { "" };
+		.ask = { -1, -1 },
+		.config = config,
+		.listeners = listeners };
+	pthread_t thread;
 
 	ignore_signals();
-	(void)log_start();
-	if (start(&w, config, listeners, &err) == -1) {
-		log_error("cannot start: %s", err.text);
-		log_stop();
+	if (pthread_create(&thread, NULL, work, &w) != 0) {
+		log_error("cannot start: no thread to be had");
 		return WORKER_EXIT_HOPELESS;
 	}
-	serve(&w);
-	probe_thread_stop(&w.probes);
-	/* The map goes on answering until the last transaction is over; then
-	   nothing slow may follow, because libmilter still takes new ones. */
-	drain();
-	socketmap_server_stop(&w.map);
-	log_stop();
-	return 0;
+	(void)pthread_join(thread, NULL);
+	return w.status;
 }

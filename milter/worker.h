@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Copyright (c) 2026 the nexthop-milter authors */
 /*
- * The worker: the process that does the work. Its main thread starts the
- * others (libmilter's, the map thread, the probe thread), has the configuration
- * parsed at a reload (milter/background.h), and at the end waits for open
- * transactions.
+ * The worker: the process that does the work. Its main thread, which is not the
+ * first one, starts the others (libmilter's, the map thread, the probe thread),
+ * has the configuration parsed at a reload (milter/background.h), and at the
+ * end waits for open transactions.
  */
 #ifndef NH_MILTER_WORKER_H
 #define NH_MILTER_WORKER_H

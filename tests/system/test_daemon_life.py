@@ -6,6 +6,7 @@ and stuck logs, sockets that are not its own."""
 import ctypes
 import os
 import pwd
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,7 @@ from harness import (HEALTHY, TimedOut, children, nexthop_milter, read_text,
 
 SYS_TGKILL = 234        # on x86-64
 KILLED = r"worker \d+ ended by signal 9, starting another"
+RELOADS = 200
 FAST = dict(level="connect", interval=600.0, timeout=1.0)
 
 
@@ -56,6 +58,24 @@ def test_a_signal_meant_for_both_processes_leaves_the_milter_alone(
             os.kill(worker, number)
         client.rcpt("u@d0.test")
         assert client.end_of_message() == "c"
+    assert good_message(daemon) == "c"
+    assert daemon.worker == worker
+
+
+def test_signals_for_both_processes_are_harmless_while_it_reloads(daemon):
+    """A thread that starts another one blocks all signals for a moment."""
+    daemon.start()
+    worker = daemon.worker
+    reloads = len(re.findall("configuration reloaded", daemon.log()))
+
+    def reloaded():
+        daemon.reload()
+        for _ in range(1000):
+            os.kill(worker, signal.SIGHUP)
+        return len(re.findall("configuration reloaded",
+                              daemon.log())) >= reloads + RELOADS
+
+    wait_until(reloaded, 30, "%d reloads" % RELOADS, pause=0)
     assert good_message(daemon) == "c"
     assert daemon.worker == worker
 
