@@ -256,11 +256,18 @@ flusher_free(struct flusher **flusher)
 
 void
 flusher_waiting(struct flusher *flusher, uint64_t set,
-    const struct address *recipient, const char *to, const char *queue_id,
-    bool by_host)
+    const struct delivery_waiting *waiting, bool set_is_up)
 {
-	flush_plan_waiting(flusher->plan, set, recipient, to, queue_id, by_host,
-	    clock_boot_ms());
+	flush_plan_waiting(flusher->plan, set, waiting,
+	    set_is_up && flusher->enabled, clock_boot_ms());
+	wake(flusher);
+}
+
+void
+flusher_blame(struct flusher *flusher, uint64_t set, bool set_is_up)
+{
+	flush_plan_blame(
+	    flusher->plan, set, set_is_up && flusher->enabled, clock_boot_ms());
 	wake(flusher);
 }
 

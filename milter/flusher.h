@@ -18,6 +18,7 @@
 #include "policy/address.h"
 #include "policy/compiler.h"
 #include "policy/config.h"
+#include "policy/delivery.h"
 #include "policy/err.h"
 
 struct flusher;
@@ -37,8 +38,9 @@ void flusher_adopt(
 
 /* See the functions of the same names in policy/flush_plan.h. */
 void flusher_waiting(struct flusher *flusher, uint64_t set,
-    const struct address *recipient, const char *to, const char *queue_id,
-    bool by_host) NH_ALL_NONNULL;
+    const struct delivery_waiting *waiting, bool set_is_up) NH_ALL_NONNULL;
+void flusher_blame(
+    struct flusher *flusher, uint64_t set, bool set_is_up) NH_ALL_NONNULL;
 void flusher_gone(struct flusher *flusher, uint64_t set,
     const struct address *recipient, const char *queue_id) NH_ALL_NONNULL;
 /* What is flushed is logged, at info: the first domains by name, the others by

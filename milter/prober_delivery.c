@@ -59,6 +59,25 @@ is_one_of_many(
 	       target->addresses->n > 1;
 }
 
+/* What was refused before the row was full, and what still comes of it. After
+   the verdict, by which the sets may have failed. */
+static void
+blame(const struct prober_target *target)
+{
+	const struct prober *prober = target->prober;
+	uint32_t end = prober->first_set[target->index + 1];
+
+	if (prober->flusher == NULL)
+		return;
+	for (uint32_t at = prober->first_set[target->index]; at < end; at++) {
+		uint32_t set = prober->set_of[at];
+
+		flusher_blame(prober->flusher,
+		    prober_config(prober)->sets[set].key,
+		    prober->set_is_up[set]);
+	}
+}
+
 static void
 on_seen(void *arg, const struct delivery_seen *sight)
 {
@@ -77,6 +96,8 @@ on_seen(void *arg, const struct delivery_seen *sight)
 		break;
 	case DELIVERY_COUNTS:
 		prober_verdict_delivery(target, &seen);
+		if (told.sight == DELIVERY_REFUSAL)
+			blame(target);
 		break;
 	case DELIVERY_WARN_SHY:
 		warn_shy(target, &seen);
@@ -87,23 +108,23 @@ on_seen(void *arg, const struct delivery_seen *sight)
 	}
 }
 
-static uint64_t
-set_key(const struct prober *prober, uint32_t route)
+static uint32_t
+set_of(const struct prober *prober, uint32_t route)
 {
-	const struct config *config = prober_config(prober);
-
-	return config->sets[config->routes[route].set].key;
+	return prober_config(prober)->routes[route].set;
 }
 
 static void
 on_waiting(void *arg, const struct delivery_waiting *waiting)
 {
 	struct prober *prober = arg;
+	uint32_t set;
 
-	if (prober->flusher != NULL && !prober->closing)
-		flusher_waiting(prober->flusher,
-		    set_key(prober, waiting->route), waiting->recipient,
-		    waiting->to, waiting->queue_id, waiting->by_host);
+	if (prober->flusher == NULL || prober->closing)
+		return;
+	set = set_of(prober, waiting->route);
+	flusher_waiting(prober->flusher, prober_config(prober)->sets[set].key,
+	    waiting, prober->set_is_up[set]);
 }
 
 static void
@@ -113,8 +134,9 @@ on_gone(void *arg, uint32_t route, const struct address *recipient,
 	struct prober *prober = arg;
 
 	if (prober->flusher != NULL && !prober->closing)
-		flusher_gone(prober->flusher, set_key(prober, route), recipient,
-		    queue_id);
+		flusher_gone(prober->flusher,
+		    prober_config(prober)->sets[set_of(prober, route)].key,
+		    recipient, queue_id);
 }
 
 struct delivery_calls

@@ -234,14 +234,17 @@ look_at(const struct delivery *delivery, const struct delivery_line *line)
 	return scene;
 }
 
-/* Does a recipient wait for a host, rather than for what was said of it? */
-static bool
-waits_by_host(const struct delivery_scene *scene)
+static enum delivery_cause
+cause_of(const struct delivery_scene *scene)
 {
 	const struct delivery_line *line = scene->line;
 
-	return line->waits != DELIVERY_WAITS_ATTEMPT || !line->failure.there ||
-	       scene->reading.by_host;
+	if (line->waits != DELIVERY_WAITS_ATTEMPT || !line->failure.there ||
+	    scene->reading.by_host)
+		return CAUSE_HOST;
+	return scene->told && scene->reading.sight == DELIVERY_REFUSAL
+		   ? CAUSE_REFUSAL
+		   : CAUSE_RECIPIENT;
 }
 
 /* Tells what becomes of the mail of a route. */
@@ -264,7 +267,7 @@ tell_route(const struct delivery *delivery, const struct delivery_scene *scene)
 		    &line->recipient, line->queue_id);
 		break;
 	case DELIVERY_DEFERRED:
-		waiting.by_host = waits_by_host(scene);
+		waiting.cause = cause_of(scene);
 		delivery->calls.waiting(delivery->calls.arg, &waiting);
 		break;
 	case DELIVERY_PROBED:

@@ -62,15 +62,23 @@ struct delivery_seen {
 	struct observation seen; /* source is SOURCE_DELIVERY */
 };
 
+/* What a recipient that was put off waits for. */
+enum delivery_cause {
+	CAUSE_RECIPIENT = 0, /* what one server said of it, or of its message */
+	CAUSE_REFUSAL, /* the same, unless a row of such replies shows that
+			  it is the host (delivery_judge) */
+	CAUSE_HOST,    /* trouble of the hosts, or suspended, or held, or
+			  no reason; 452 alone is trouble here */
+	CAUSE_COUNT
+};
+
 /* A recipient that was put off. */
 struct delivery_waiting {
 	uint32_t route; /* index into config.routes; has a set */
 	const struct address *recipient;
 	const char *to; /* as written */
 	const char *queue_id;
-	bool by_host; /* for trouble of the hosts (or suspended, or held, or
-			 without a reason), not for what one server said of
-			 this recipient; 452 alone is trouble here */
+	enum delivery_cause cause;
 };
 
 struct delivery_calls {

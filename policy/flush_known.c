@@ -51,8 +51,8 @@ flush_known_need_set(struct flush_known *known, uint64_t key)
 	set->key = key;
 	set->due.kind = FLUSH_KIND_SET;
 	TAILQ_INIT(&set->waiting);
-	TAILQ_INIT(&set->messages[0]);
-	TAILQ_INIT(&set->messages[1]);
+	for (int cause = 0; cause < CAUSE_COUNT; cause++)
+		TAILQ_INIT(&set->messages[cause]);
 	hash_chains_put(&known->sets, &set->link, hash_of_set(known, key));
 	known->n_sets++;
 	return set;
@@ -97,12 +97,12 @@ forget_message(struct flush_known *known, struct flush_message *message)
 	struct flush_domain *domain = message->domain;
 
 	TAILQ_REMOVE(&domain->messages, message, of_domain);
-	TAILQ_REMOVE(&domain->set->messages[message->by_host], message, of_set);
+	TAILQ_REMOVE(&domain->set->messages[message->cause], message, of_set);
 	TAILQ_REMOVE(&known->all_messages, message, of_known);
 	due_heap_remove(&known->due, &message->due);
 	hash_chains_take(&known->messages, &message->link);
 	domain->n_messages--;
-	domain->n_by_host -= message->by_host;
+	domain->n_by_host -= message->cause == CAUSE_HOST;
 	known->n_messages--;
 	free(message->to);
 	free(message);
@@ -247,7 +247,8 @@ flush_known_need_message(struct flush_known *known, struct flush_domain *domain,
 	hash_chains_put(&known->messages, &message->link,
 	    hash_in(known, domain->link.hash, queue_id));
 	TAILQ_INSERT_TAIL(&domain->messages, message, of_domain);
-	TAILQ_INSERT_TAIL(&domain->set->messages[0], message, of_set);
+	TAILQ_INSERT_TAIL(
+	    &domain->set->messages[message->cause], message, of_set);
 	TAILQ_INSERT_TAIL(&known->all_messages, message, of_known);
 	domain->n_messages++;
 	known->n_messages++;
@@ -261,30 +262,36 @@ flush_known_recipient(
 	return hash_bytes(known->key, recipient->local, recipient->local_len);
 }
 
-int
-flush_known_hear(struct flush_known *known, struct flush_message *message,
-    const struct address *recipient, const char *to, bool by_host,
-    uint64_t now_ms)
+void
+flush_known_blame(struct flush_message *message, enum delivery_cause cause)
 {
 	struct flush_domain *domain = message->domain;
+
+	TAILQ_REMOVE(&domain->set->messages[message->cause], message, of_set);
+	TAILQ_INSERT_TAIL(&domain->set->messages[cause], message, of_set);
+	domain->n_by_host += cause == CAUSE_HOST;
+	domain->n_by_host -= message->cause == CAUSE_HOST;
+	message->cause = cause;
+}
+
+int
+flush_known_hear(struct flush_known *known, struct flush_message *message,
+    const struct delivery_waiting *waiting, uint64_t now_ms)
+{
 	char *copy;
 
-	if (message->to == NULL || strcmp(message->to, to) != 0) {
-		copy = strdup(to);
+	if (message->to == NULL || strcmp(message->to, waiting->to) != 0) {
+		copy = strdup(waiting->to);
 		if (copy == NULL)
 			return -1;
 		free(message->to);
 		message->to = copy;
 	}
-	TAILQ_REMOVE(&domain->set->messages[message->by_host], message, of_set);
-	TAILQ_INSERT_TAIL(&domain->set->messages[by_host], message, of_set);
+	flush_known_blame(message, waiting->cause);
 	TAILQ_REMOVE(&known->all_messages, message, of_known);
 	TAILQ_INSERT_TAIL(&known->all_messages, message, of_known);
-	domain->n_by_host += by_host;
-	domain->n_by_host -= message->by_host;
-	message->by_host = by_host;
-	message->recipient = flush_known_recipient(known, recipient);
-	message->n_flushes = domain->n_flushes;
+	message->recipient = flush_known_recipient(known, waiting->recipient);
+	message->n_flushes = message->domain->n_flushes;
 	message->line_ms = now_ms;
 	return 0;
 }
@@ -294,8 +301,8 @@ flush_known_touch(struct flush_message *message)
 {
 	struct flush_set *set = message->domain->set;
 
-	TAILQ_REMOVE(&set->messages[message->by_host], message, of_set);
-	TAILQ_INSERT_TAIL(&set->messages[message->by_host], message, of_set);
+	TAILQ_REMOVE(&set->messages[message->cause], message, of_set);
+	TAILQ_INSERT_TAIL(&set->messages[message->cause], message, of_set);
 }
 
 void
@@ -318,7 +325,7 @@ leave_set(struct flush_known *known, struct flush_domain *domain)
 
 	TAILQ_FOREACH(message, &domain->messages, of_domain)
 	{
-		TAILQ_REMOVE(&set->messages[message->by_host], message, of_set);
+		TAILQ_REMOVE(&set->messages[message->cause], message, of_set);
 		due_heap_remove(&known->due, &message->due);
 		hash_chains_take(&known->messages, &message->link);
 		message->homeless = true;
@@ -381,7 +388,7 @@ flush_known_end_moves(struct flush_known *known)
 	{
 		if (message->homeless)
 			TAILQ_INSERT_TAIL(
-			    &message->domain->set->messages[message->by_host],
+			    &message->domain->set->messages[message->cause],
 			    message, of_set);
 		message->homeless = false;
 	}

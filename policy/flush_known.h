@@ -18,7 +18,7 @@
 
 #include "policy/address.h"
 #include "policy/compiler.h"
-#include "policy/delivery_line.h"
+#include "policy/delivery.h"
 #include "policy/due_heap.h"
 #include "policy/hash.h"
 #include "policy/hash_chains.h"
@@ -45,8 +45,8 @@ struct flush_set {
 	bool in_round;
 	TAILQ_ENTRY(flush_set) of_rounds;
 	TAILQ_HEAD(, flush_domain) waiting;
-	/* [1]: wait for the hosts; the longest untouched first. */
-	TAILQ_HEAD(, flush_message) messages[2];
+	/* By their cause; the longest untouched first. */
+	TAILQ_HEAD(, flush_message) messages[CAUSE_COUNT];
 };
 
 struct flush_domain {
@@ -73,7 +73,7 @@ struct flush_message {
 	struct due due; /* the next time it is asked for */
 	struct hash_link link;
 	struct flush_domain *domain;
-	bool by_host;
+	enum delivery_cause cause;
 	bool homeless;	    /* in no list of a set: its domain is moving */
 	uint32_t epoch;	    /* of the set, when planned */
 	uint32_t n_flushes; /* of the domain, at the last line */
@@ -125,8 +125,10 @@ struct flush_message *flush_known_need_message(struct flush_known *known,
 /* What a new line says of a message. Returns: -1 without memory; the message is
    as it was then. */
 int flush_known_hear(struct flush_known *known, struct flush_message *message,
-    const struct address *recipient, const char *to, bool by_host,
-    uint64_t now_ms) NH_ALL_NONNULL;
+    const struct delivery_waiting *waiting, uint64_t now_ms) NH_ALL_NONNULL;
+/* Another cause is known for it; not of a new line. */
+void flush_known_blame(
+    struct flush_message *message, enum delivery_cause cause) NH_ALL_NONNULL;
 /* It was touched: others are longer untouched now. */
 void flush_known_touch(struct flush_message *message) NH_ALL_NONNULL;
 uint64_t flush_known_recipient(const struct flush_known *known,

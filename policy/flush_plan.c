@@ -40,37 +40,63 @@ forget_old(struct flush_plan *plan, uint64_t now_ms)
 		flush_known_drop_message(&plan->known, message);
 }
 
+/* While hosts are up, and no recovery just was. Not the domain: one message
+   that nobody takes would have it flushed again and again. Nor for ever: the
+   pauses of the MTA's own retries are no longer then. */
+static void
+ask_alone(
+    struct flush_plan *plan, struct flush_message *message, uint64_t now_ms)
+{
+	if (message->n_asked > FLUSH_RETRY_DOUBLE)
+		return;
+	message->domain->set->up = true;
+	flush_schedule_message(plan, message, now_ms);
+}
+
+/* A line of a message that waits for the hosts; NULL: it is not remembered. */
 static void
 answer_line(struct flush_plan *plan, struct flush_domain *domain,
-    struct flush_message *message, uint64_t now_ms)
+    struct flush_message *message, bool set_is_up, uint64_t now_ms)
 {
-	/* Not after the last flush, and not before a recovery. */
-	if (!due_is_in(&domain->set->due) ||
-	    flush_refused_has(&plan->refused, domain->name))
+	if (flush_refused_has(&plan->refused, domain->name))
 		return;
-	if (message != NULL)
-		flush_schedule_message(plan, message, now_ms);
-	flush_schedule_domain(plan, domain, now_ms);
+	/* Not after the last flush, and not before a recovery. */
+	if (due_is_in(&domain->set->due)) {
+		if (message != NULL)
+			flush_schedule_message(plan, message, now_ms);
+		flush_schedule_domain(plan, domain, now_ms);
+	} else if (set_is_up && message != NULL) {
+		ask_alone(plan, message, now_ms);
+	}
+}
+
+static bool
+is_known_kind(const struct delivery_waiting *waiting)
+{
+	return waiting->queue_id[0] != '\0' &&
+	       strlen(waiting->queue_id) < DELIVERY_QUEUE_MAX &&
+	       strlen(waiting->to) < FLUSH_TO_MAX;
 }
 
 void
 flush_plan_waiting(struct flush_plan *plan, uint64_t set,
-    const struct address *recipient, const char *to, const char *queue_id,
-    bool by_host, uint64_t now_ms)
+    const struct delivery_waiting *waiting, bool set_is_up, uint64_t now_ms)
 {
+	bool by_host = waiting->cause == CAUSE_HOST;
 	struct flush_message *message;
 	struct flush_domain *domain;
 
 	forget_old(plan, now_ms);
-	if (queue_id[0] == '\0' || strlen(queue_id) >= DELIVERY_QUEUE_MAX ||
-	    strlen(to) >= FLUSH_TO_MAX)
+	if (!is_known_kind(waiting))
 		return;
-	domain = flush_known_need_domain(&plan->known, set, recipient->domain);
+	domain = flush_known_need_domain(
+	    &plan->known, set, waiting->recipient->domain);
 	if (domain == NULL)
 		return;
-	message = flush_known_need_message(&plan->known, domain, queue_id);
-	if (message != NULL && flush_known_hear(&plan->known, message,
-				   recipient, to, by_host, now_ms) == -1) {
+	message =
+	    flush_known_need_message(&plan->known, domain, waiting->queue_id);
+	if (message != NULL &&
+	    flush_known_hear(&plan->known, message, waiting, now_ms) == -1) {
 		domain->more |= by_host;
 		flush_known_drop_message(&plan->known, message);
 		return;
@@ -80,7 +106,23 @@ flush_plan_waiting(struct flush_plan *plan, uint64_t set,
 		domain->line_ms = now_ms;
 	flush_known_settle(&plan->known, domain);
 	if (by_host)
-		answer_line(plan, domain, message, now_ms);
+		answer_line(plan, domain, message, set_is_up, now_ms);
+}
+
+void
+flush_plan_blame(
+    struct flush_plan *plan, uint64_t key, bool set_is_up, uint64_t now_ms)
+{
+	struct flush_set *set = flush_known_set(&plan->known, key);
+	struct flush_message *message;
+
+	if (set == NULL)
+		return;
+	while ((message = TAILQ_FIRST(&set->messages[CAUSE_REFUSAL])) != NULL) {
+		flush_known_blame(message, CAUSE_HOST);
+		flush_known_settle(&plan->known, message->domain);
+		answer_line(plan, message->domain, message, set_is_up, now_ms);
+	}
 }
 
 void

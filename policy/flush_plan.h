@@ -10,8 +10,10 @@
  * that was in an attempt at that moment is not moved by it; when its deferred
  * line comes, that message alone is asked for, with growing pauses. While such
  * lines keep coming the domain is flushed again, at most once a minute, and
- * once more at the end, after flush_again_ms. A domain that was flushed less
- * than a minute before a recovery is flushed when that minute is over; the
+ * once more at the end, after flush_again_ms. While a host of the set is up
+ * there is no recovery to wait for: each message that is put off for trouble of
+ * the hosts is asked for alone, with the same pauses. A domain that was flushed
+ * less than a minute before a recovery is flushed when that minute is over; the
  * messages that were put off since are asked for before.
  *
  * Bounded in all it keeps, and in the work of each call: what does not fit is
@@ -25,7 +27,7 @@
 
 #include "policy/address.h"
 #include "policy/compiler.h"
-#include "policy/delivery_line.h"
+#include "policy/delivery.h"
 #include "policy/hash.h"
 
 #define FLUSH_DOMAINS_MAX   65536
@@ -52,12 +54,16 @@ void flush_plan_free(struct flush_plan **plan) NH_ALL_NONNULL;
 
 /*
  * A recipient waits. set: key of its host set (config_set.key), which outlives
- * a reload. by_host: for trouble of the hosts; else it is only remembered as a
- * message that could take a trial. The newest line of a message counts.
+ * a reload. What does not wait for the hosts is only remembered as a message
+ * that could take a trial. The newest line of a message counts. set_is_up: a
+ * host of the set is up, and mail that waits for hosts is to be asked for.
  */
 void flush_plan_waiting(struct flush_plan *plan, uint64_t set,
-    const struct address *recipient, const char *to, const char *queue_id,
-    bool by_host, uint64_t now_ms) NH_ALL_NONNULL;
+    const struct delivery_waiting *waiting, bool set_is_up,
+    uint64_t now_ms) NH_ALL_NONNULL;
+/* A row of refusals is the host's: what was refused waits for hosts. */
+void flush_plan_blame(struct flush_plan *plan, uint64_t set, bool set_is_up,
+    uint64_t now_ms) NH_ALL_NONNULL;
 /* It is delivered or bounced. Of a message with several recipients the last one
    that was put off is remembered. */
 void flush_plan_gone(struct flush_plan *plan, uint64_t set,
@@ -112,7 +118,8 @@ enum flush_action flush_plan_next(struct flush_plan *plan, uint64_t now_ms,
  * one that was asked for just now, nor one whose answer the MTA may have in
  * memory, because the newest line of all is its own or of the same recipient,
  * and not older than FLUSH_MEMORY_MS. Preferred are those that wait for the
- * hosts to those that a host refused, and among them those whose own line is
+ * hosts to those that a host refused, these to those that wait for a reason of
+ * their own, and among them those whose own line is
  * older than that: what was asked last is known only by what was put off last.
  * Returns: false when there is none now. to_r: the recipient as written.
  */

@@ -13,7 +13,7 @@
 static bool
 is_worth_asking(const struct flush_message *message)
 {
-	return message->by_host &&
+	return message->cause == CAUSE_HOST &&
 	       message->n_flushes == message->domain->n_flushes;
 }
 
@@ -25,7 +25,7 @@ follow_up(struct flush_plan *plan, struct flush_domain *domain, uint64_t now_ms)
 
 	TAILQ_FOREACH(message, &domain->messages, of_domain)
 	{
-		if (!message->by_host ||
+		if (message->cause != CAUSE_HOST ||
 		    now_ms >= flush_settled_ms(message->line_ms))
 			continue;
 		message->n_flushes = domain->n_flushes;

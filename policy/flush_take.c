@@ -35,9 +35,9 @@ may_be_taken(const struct flush_known *known,
 
 static struct flush_message *
 find_one(const struct flush_known *known, const struct flush_set *set,
-    bool by_host, uint64_t now_ms)
+    int cause, uint64_t now_ms)
 {
-	struct flush_message *message = TAILQ_FIRST(&set->messages[by_host]);
+	struct flush_message *message = TAILQ_FIRST(&set->messages[cause]);
 	struct flush_message *young = NULL;
 
 	for (int i = 0; i < TAKE_MAX && message != NULL; i++) {
@@ -57,13 +57,12 @@ flush_plan_take_one(struct flush_plan *plan, uint64_t key, uint64_t now_ms,
     char to_r[FLUSH_TO_MAX], char queue_id_r[DELIVERY_QUEUE_MAX])
 {
 	const struct flush_set *set = flush_known_set(&plan->known, key);
-	struct flush_message *message;
+	struct flush_message *message = NULL;
 
 	if (set == NULL)
 		return false;
-	message = find_one(&plan->known, set, true, now_ms);
-	if (message == NULL)
-		message = find_one(&plan->known, set, false, now_ms);
+	for (int cause = CAUSE_COUNT; message == NULL && cause-- > 0;)
+		message = find_one(&plan->known, set, cause, now_ms);
 	if (message == NULL)
 		return false;
 	flush_ask(message, now_ms);

@@ -143,11 +143,14 @@ on_waiting(void *arg, const struct delivery_waiting *waiting)
 {
 	struct world *world = arg;
 
-	flush_plan_waiting(world->plan,
-	    set_of(
-		world, waiting->route, waiting->recipient, waiting->queue_id),
-	    waiting->recipient, waiting->to, waiting->queue_id,
-	    waiting->by_host, world->now_ms);
+	uint64_t set = set_of(
+	    world, waiting->route, waiting->recipient, waiting->queue_id);
+
+	flush_plan_waiting(
+	    world->plan, set, waiting, waiting->route % 2 == 0, world->now_ms);
+	/* As if each refusal filled a row. */
+	flush_plan_blame(
+	    world->plan, set, waiting->route % 2 == 0, world->now_ms);
 }
 
 static void

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from harness import (GREETING_431, HEALTHY, MAIL_452, SILENT, routes_to,
-                     wait_until)
+from harness import (EHLO_550, GREETING_431, HEALTHY, MAIL_452, SILENT,
+                     Script, routes_to, wait_until)
 from waiting_mail import (BRISK, make_well, put_off, wait_arrivals,
                           wait_log_moment, wait_put_off)
 
@@ -113,3 +113,31 @@ def test_what_waited_for_hosts_that_answer_4xx_comes_within_five_seconds(
     put_off(postfix, 50, "old@example.test")
     postfix.wait_settled()
     recover(daemon, postfix, a, {"example.test": 50}, LIMIT)
+
+
+def test_what_a_row_of_refusals_put_off_comes_at_the_recovery_too(room):
+    """Each of these replies could be a recipient's own affair."""
+    a = room.servers(HEALTHY)
+    daemon, postfix = room.learning([a], routes_to(a), **BRISK)
+    daemon.wait_state(a, "up")
+    a.become(Script("450 to everybody", rcpt="450 4.0.0 Try later"))
+    put_off(postfix, 25, "old@example.test")
+    postfix.wait_settled()
+    assert daemon.state(a) != "up"
+    recover(daemon, postfix, a, {"example.test": 25}, LIMIT)
+
+
+def test_mail_put_off_by_one_host_while_another_is_up_comes_soon(room):
+    """After a refusal for good at EHLO Postfix asks no other host."""
+    a, b = room.servers(HEALTHY, HEALTHY)
+    daemon, postfix = room.learning([a, b], routes_to(a, b),
+                                    probe=dict(interval=300.0, timeout=1.0))
+    for server in (a, b):
+        daemon.wait_state(server, "up")
+    a.become(EHLO_550)
+    postfix.smtp_source(6, to="old@example.test")
+    wait_arrivals(postfix, [b], 6, "old@example.test", 20)
+    print("%d of 6 had to wait" % postfix.deferred())
+    assert postfix.deferred() > 0, "nothing was put off"
+    assert postfix.bounced() == 0
+    postfix.wait_queue_empty()

@@ -72,6 +72,12 @@ take_seen(void *arg, const struct delivery_seen *seen)
 	delivery_log.n_seen++;
 }
 
+static const char *const causes[CAUSE_COUNT] = {
+	[CAUSE_RECIPIENT] = "own",
+	[CAUSE_REFUSAL] = "refused",
+	[CAUSE_HOST] = "host",
+};
+
 static void
 take_waiting(void *arg, const struct delivery_waiting *waiting)
 {
@@ -79,7 +85,7 @@ take_waiting(void *arg, const struct delivery_waiting *waiting)
 
 	REQUIRE(arg == &delivery_log, "another arg");
 	(void)snprintf(text, sizeof(text), "waits %s %s", waiting->to,
-	    waiting->by_host ? "host" : "own");
+	    causes[waiting->cause]);
 	append(delivery_log.routes, sizeof(delivery_log.routes), text);
 }
 

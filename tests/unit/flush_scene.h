@@ -49,11 +49,23 @@ address_of(const char *text)
 }
 
 static inline void
-hear(uint64_t set, const char *to, const char *queue_id, bool by_host)
+hear_cause(uint64_t set, const char *to, const char *queue_id,
+    enum delivery_cause cause, bool set_is_up)
 {
 	struct address address = address_of(to);
+	struct delivery_waiting waiting = { .recipient = &address,
+		.to = to,
+		.queue_id = queue_id,
+		.cause = cause };
 
-	flush_plan_waiting(plan, set, &address, to, queue_id, by_host, now_ms);
+	flush_plan_waiting(plan, set, &waiting, set_is_up, now_ms);
+}
+
+static inline void
+hear(uint64_t set, const char *to, const char *queue_id, bool by_host)
+{
+	hear_cause(
+	    set, to, queue_id, by_host ? CAUSE_HOST : CAUSE_RECIPIENT, false);
 }
 
 /* A message waits for the hosts of SET. */

@@ -199,6 +199,9 @@ static const struct {
 	{ "7 Q1 to=u@example.com " A "#25 deferred " A " said rcpt 452 4.2.2 x",
 	    "waits u@example.com own" },
 	{ "7 Q1 to=u@example.com " A "#25 deferred " A " said rcpt 450 x",
+	    "waits u@example.com refused" },
+	{ "7 Q1 to=u@example.com " A "#25 deferred " A " said rcpt 450 4.7.1 "
+	  "x",
 	    "waits u@example.com own" },
 	{ "7 Q1 to=u@example.com " A "#25 deferred " A " said rcpt 452 4.5.3 x",
 	    "waits u@example.com own" },

@@ -68,12 +68,22 @@ end_flusher(void)
 }
 
 static void
-wait_for(const char *queue_id, const char *to)
+hear(uint64_t set, const char *queue_id, const char *to, bool set_is_up)
 {
 	struct address address;
+	struct delivery_waiting waiting = { .recipient = &address,
+		.to = to,
+		.queue_id = queue_id,
+		.cause = CAUSE_HOST };
 
 	ck_assert(address_parse(to, strlen(to), &address));
-	flusher_waiting(flusher, SET, &address, to, queue_id, true);
+	flusher_waiting(flusher, set, &waiting, set_is_up);
+}
+
+static void
+wait_for(const char *queue_id, const char *to)
+{
+	hear(SET, queue_id, to, false);
 }
 
 /* Another message was put off last: qmgr(8) has no answer for these in memory.
@@ -81,11 +91,7 @@ wait_for(const char *queue_id, const char *to)
 static void
 hear_another(void)
 {
-	static const char to[] = "u@another.test";
-	struct address address;
-
-	ck_assert(address_parse(to, strlen(to), &address));
-	flusher_waiting(flusher, SET + 1, &address, to, "Z9", true);
+	hear(SET + 1, "Z9", "u@another.test", false);
 }
 
 static int
