@@ -140,7 +140,10 @@ why_text(const struct ctl *ctl, const struct lookup_base *base, uint32_t host,
 		len += until_text(ctl, &seen, out + len, WHY_SIZE - len);
 	assert(len < WHY_SIZE);
 	(void)ctl_host_reason(&seen, reason, sizeof(reason));
-	if (why != ORDER_WHY_UP && reason[0] != '\0')
+	/* A name that does not resolve has that in its reason. */
+	if (why == ORDER_WHY_UNRESOLVED)
+		(void)snprintf(out, WHY_SIZE, "%s", reason);
+	else if (why != ORDER_WHY_UP && reason[0] != '\0')
 		(void)snprintf(out + len, WHY_SIZE - len, "%s %s",
 		    why == ORDER_WHY_TRIAL ? ";" : ":", reason);
 }

@@ -100,6 +100,7 @@ add_host(const struct ctl_host *host, void *arg)
 	    object, "state", json_string(health_state_name(host->view.state)));
 	json_object_set_new(object, "override",
 	    json_string(health_override_name(host->view.override)));
+	json_object_set_new(object, "usable", json_boolean(host->view.usable));
 	put_reason(object, host);
 	json_object_set_new(
 	    object, "failures", json_count(ctl_host_failures(host)));

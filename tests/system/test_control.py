@@ -12,9 +12,9 @@ import pytest
 from harness import GREETING_431, HEALTHY, SILENT, routes_to, wait_until
 
 HOST_KEYS = {
-    "host", "port", "state", "override", "reason", "stage", "source", "since",
-    "until", "failures", "picked", "observed_ok", "observed_failed",
-    "latency_ms"}
+    "host", "port", "state", "override", "usable", "reason", "stage",
+    "source", "since", "until", "failures", "picked", "observed_ok",
+    "observed_failed", "latency_ms"}
 
 
 def test_status_has_the_keys_that_monitoring_reads(room):
