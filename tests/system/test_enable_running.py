@@ -38,6 +38,9 @@ STATUS = [  # "5..." stays what it is when the answer is None
     (f"5.5.0 {HOST} said: 354 huh (in reply to MAIL FROM command)", "4"),
     (f"5.5.0 Protocol error: {HOST} said: 250 huh (in reply to DATA command)",
      "4"),
+    (f"5.5.1 {HOST} said: 999 what (in reply to MAIL FROM command)", "4"),
+    (f"5.5.0 Protocol error: {HOST} said: hello there (in reply to end of DATA "
+     "command)", "4"),
     (f"5.1.1 {HOST} said: 550 5.1.1 no such user (in reply to RCPT TO "
      "command)", None),
     (f"5.4.4 {HOST} said: 550 5.4.4 unable to look up host x (in reply to "

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from harness import (EHLO_550, GREETING_431, GREYLISTING, HEALTHY, RCPT_452,
-                     read_text, routes_to, spread, wait_until)
+                     Script, read_text, routes_to, spread, wait_until)
 
 
 def held(postfix, count=1):
@@ -24,6 +24,8 @@ def test_a_name_that_does_not_resolve_is_never_answered(room):
         domain="example.test", hosts=(dict(host="nowhere.invalid"),)))
     daemon.expect_trouble(r"\[nowhere\.invalid\]:25 does not resolve")
     assert re.match(r"OK nexthop-hold:", daemon.ask("u@example.test"))
+    assert [host["usable"] for host in daemon.status()["hosts"]] == [False]
+    assert daemon.ctl("lookup", "u@example.test").count("not resolve") == 1
     postfix = room.postfix(daemon)
     postfix.smtp_source(3)
     held(postfix, 3)
@@ -77,6 +79,19 @@ def test_a_host_that_goes_away_after_the_question_costs_no_message(room):
     postfix.smtp_source(20)
     postfix.wait(lambda: len(b.messages) == 20, 30, "B takes all")
     postfix.smtp_source(3, to="r@alone.test")
+    held(postfix, 3)
+
+
+@pytest.mark.parametrize("step,words", (
+    ("mail", "999 what"), ("rcpt", "what?"), ("data", "hello there"),
+    ("dot", "999 junk"), ("mail", "354 go on")))
+def test_a_host_that_talks_nonsense_bounces_nothing(room, step, words):
+    a = room.servers(HEALTHY)
+    daemon = room.daemon(routes_to(a), probe=dict(interval=300.0))
+    daemon.wait_probed(a)
+    postfix = room.postfix(daemon, (a,))
+    a.become(Script("nonsense", **{step: words}))
+    postfix.smtp_source(3)
     held(postfix, 3)
 
 
