@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ struct socketmap_server {
 	int reserve_fd;
 	struct event *accepting, *stopping, *sweeping;
 	bool paused; /* not accepting: the clients wait in the backlog */
+	bool spared; /* somebody kept his place because he has asked */
 	struct snapshot *snapshot;
 	TAILQ_HEAD(, socketmap_conn) conns; /* oldest first */
 	uint32_t n_conns;
@@ -68,12 +70,15 @@ resume(struct socketmap_server *server)
 }
 
 /* A listening socket that is readable but cannot be served would make the loop
-   spin: it is left alone until something ends, or the next sweep. */
+   spin: it is left alone until something ends, or the next sweep. Who has asked
+   is answered in this turn, and can go in the next. */
 static void
 pause_accepting(struct socketmap_server *server, const char *why)
 {
 	uint64_t now_ms = clock_boot_ms();
 
+	if (server->spared)
+		return;
 	(void)event_del(server->accepting);
 	server->paused = true;
 	if (server->complained_ms != 0 &&
@@ -122,11 +127,23 @@ current_lookup(struct socketmap_conn_owner *owner)
 	return server->snapshot->base;
 }
 
+static bool
+is_spared(struct socketmap_server *server, const struct socketmap_conn *conn)
+{
+	int unread = 0;
+
+	if (ioctl(conn->fd, FIONREAD, &unread) == -1 || unread == 0)
+		return false;
+	server->spared = true;
+	return true;
+}
+
 /*
  * Who goes when there is no room: the oldest that never finished a request,
- * else the one that has been idle longest, if that is long enough. Postfix asks
- * right after it has connected and takes a closed idle connection well (it
- * connects again), so whoever wants to lock it out has to keep busy.
+ * else the one that has been idle longest, if that is long enough; but nobody
+ * whose bytes are still to be read: Postfix takes a closed connection well once
+ * (it connects again), and not twice for one question. Postfix asks right after
+ * it has connected, so whoever wants to lock it out has to keep busy.
  */
 static struct socketmap_conn *
 find_victim(struct socketmap_server *server)
@@ -134,15 +151,18 @@ find_victim(struct socketmap_server *server)
 	uint64_t now_ms = clock_boot_ms();
 	struct socketmap_conn *conn, *idlest = NULL;
 
+	server->spared = false;
 	TAILQ_FOREACH(conn, &server->conns, link)
 	{
-		if (conn->served == 0)
+		if (conn->served == 0 && !is_spared(server, conn))
 			return conn;
-		if (idlest == NULL || conn->active_ms < idlest->active_ms)
+		if (conn->served != 0 &&
+		    (idlest == NULL || conn->active_ms < idlest->active_ms))
 			idlest = conn;
 	}
 	if (idlest != NULL &&
-	    now_ms - idlest->active_ms >= server->limits.evict_idle_ms)
+	    now_ms - idlest->active_ms >= server->limits.evict_idle_ms &&
+	    !is_spared(server, idlest))
 		return idlest;
 	return NULL;
 }

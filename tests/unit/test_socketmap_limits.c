@@ -120,6 +120,34 @@ START_TEST(silent_clients_beyond_the_cap_lock_nobody_out)
 }
 END_TEST
 
+/* As when a worker begins that many have waited for. */
+START_TEST(who_has_asked_is_answered_before_he_gives_room)
+{
+	enum { ASKERS = 40 };
+	const struct socketmap_limits limits = { .connections = 4,
+		.idle_ms = 60000,
+		.unfinished_ms = 60000,
+		.evict_idle_ms = 0,
+		.sweep_ms = 1000 };
+	struct err err = { "" };
+	int fd[ASKERS];
+
+	start(&limits);
+	socketmap_server_stop(&server);
+	for (int i = 0; i < ASKERS; i++) {
+		fd[i] = new_client();
+		put_request(fd[i], "user@example.com");
+	}
+	ck_assert_int_eq(
+	    socketmap_server_start_with(listen_fd, &limits, &server, &err), 0);
+	for (int i = 0; i < ASKERS; i++) {
+		expect_answer(fd[i], "OK nexthop:[192.168.1.10]:25");
+		(void)close(fd[i]);
+	}
+	stop();
+}
+END_TEST
+
 START_TEST(idle_clients_give_room_the_longest_idle_first)
 {
 	const struct socketmap_limits limits = { .connections = 4,
@@ -335,6 +363,7 @@ add_tests(TCase *tcase)
 	tcase_add_test(tcase, each_request_has_a_time_of_its_own);
 	tcase_add_test(tcase, an_idle_client_is_closed_in_the_end);
 	tcase_add_test(tcase, silent_clients_beyond_the_cap_lock_nobody_out);
+	tcase_add_test(tcase, who_has_asked_is_answered_before_he_gives_room);
 	tcase_add_test(tcase, idle_clients_give_room_the_longest_idle_first);
 	tcase_add_test(
 	    tcase, where_all_are_busy_a_new_client_waits_and_nothing_spins);
