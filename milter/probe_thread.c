@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "milter/clock.h"
@@ -33,6 +34,37 @@ watch_table(struct probe_thread *t, const char *path)
 	t->table_gone = gone;
 }
 
+/* The MTA finds a unix socket by its name, and only a start makes it again. */
+static bool
+is_socket_gone(const char *text)
+{
+	struct config_socket socket;
+	struct stat status;
+
+	if (config_socket_parse(text, &socket, NULL) == -1 || !socket.is_unix)
+		return false;
+	if (stat(socket.path, &status) == -1)
+		return errno == ENOENT;
+	return !S_ISSOCK(status.st_mode);
+}
+
+static void
+watch_sockets(struct probe_thread *t, const struct config *config)
+{
+	const char *const sockets[] = { config->milter_socket,
+		config->map_socket };
+
+	for (size_t i = 0; i < NELEM(sockets); i++) {
+		bool gone = is_socket_gone(sockets[i]);
+
+		if (gone && !t->sockets_gone[i])
+			log_error("%s has been removed: the MTA cannot reach "
+				  "it until nexthop-milter is restarted",
+			    sockets[i]);
+		t->sockets_gone[i] = gone;
+	}
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -41,6 +73,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	watch_table(arg, snapshot->config->health_table);
+	watch_sockets(arg, snapshot->config);
 	health_table_heartbeat(snapshot->table, clock_boot_ms());
 	snapshot_put(&snapshot);
 	snapshot_reap();

@@ -39,7 +39,8 @@ struct probe_thread {
 	struct flusher *flusher;
 	struct control *control;
 	int wake_fd, ask_fd, to_fd;
-	bool table_gone; /* has been said */
+	bool sockets_gone[2]; /* milter's, map's: their names */
+	bool table_gone;      /* has been said */
 	uint64_t last_id;
 	struct probe_thread_waiting waiting[PROBE_THREAD_WAITING_MAX];
 	pthread_mutex_t mutex; /* guards the two below */

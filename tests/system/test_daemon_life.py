@@ -397,3 +397,19 @@ def test_a_table_that_is_no_longer_in_its_place_is_told_of(daemon, replaced):
     daemon.mark()
     assert daemon.ask("u@d0.test").startswith("OK")
     assert os.path.exists(table)
+
+
+@pytest.mark.parametrize("which", ("milter_socket", "map_socket"))
+def test_a_socket_whose_name_is_taken_away_is_told_of_once(daemon, which):
+    where = daemon.options[which]
+    daemon.expect_trouble(re.escape(where) + " has been removed")
+    daemon.start()
+    os.unlink(where.partition(":")[2])
+    daemon.wait_log(re.escape(where) + " has been removed: the MTA cannot "
+                    "reach it until nexthop-milter is restarted")
+    daemon.process.terminate()
+    assert daemon.process.wait(20) == 0
+    daemon.start()
+    assert good_message(daemon) == "c"
+    assert daemon.ask("u@d0.test").startswith("OK")
+    assert daemon.log().count("has been removed") == 1
