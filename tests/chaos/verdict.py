@@ -12,7 +12,8 @@ ALWAYS = [r"running as root"]
 # Of a machine so busy that the servers here answer a probe too late, or of
 # hosts that fell ill together. They are counted and shown.
 LATE = [r"none of \d+ hosts answers: our own network\?",
-        r"deliveries find it well, the probe does not"]
+        r"deliveries find it well, the probe does not",
+        r"cannot probe \S+: this machine was asleep or too busy"]
 EXPECTED = {
     "kill_worker": [r"worker \d+ ended by signal 9, starting another"],
     "kill_supervisor": [r"the supervisor is gone, stopping"],
