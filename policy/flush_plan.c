@@ -71,7 +71,7 @@ answer_line(struct flush_plan *plan, struct flush_domain *domain,
 }
 
 static bool
-is_known_kind(const struct delivery_waiting *waiting)
+may_be_kept(const struct delivery_waiting *waiting)
 {
 	return waiting->queue_id[0] != '\0' &&
 	       strlen(waiting->queue_id) < DELIVERY_QUEUE_MAX &&
@@ -87,7 +87,7 @@ flush_plan_waiting(struct flush_plan *plan, uint64_t set,
 	struct flush_domain *domain;
 
 	forget_old(plan, now_ms);
-	if (!is_known_kind(waiting))
+	if (!may_be_kept(waiting))
 		return;
 	domain = flush_known_need_domain(
 	    &plan->known, set, waiting->recipient->domain);

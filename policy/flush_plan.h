@@ -62,7 +62,7 @@ void flush_plan_waiting(struct flush_plan *plan, uint64_t set,
     const struct delivery_waiting *waiting, bool set_is_up,
     uint64_t now_ms) NH_ALL_NONNULL;
 /* A row of refusals is the host's: what was refused waits for hosts. */
-void flush_plan_blame(struct flush_plan *plan, uint64_t set, bool set_is_up,
+void flush_plan_blame(struct flush_plan *plan, uint64_t key, bool set_is_up,
     uint64_t now_ms) NH_ALL_NONNULL;
 /* It is delivered or bounced. Of a message with several recipients the last one
    that was put off is remembered. */

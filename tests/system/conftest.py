@@ -21,7 +21,8 @@ def pytest_sessionfinish(session, exitstatus):
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "alone: compares times, so nothing runs beside it")
+        "markers", "alone: compares times, or needs full speed, so nothing "
+        "runs beside it")
     if not os.access(harness.nexthop_milter(), os.X_OK) and \
             not os.environ.get("NH_HARNESS_ONLY"):
         pytest.exit("no %s: build first, or set NH_BUILD_DIR"

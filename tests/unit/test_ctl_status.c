@@ -54,7 +54,8 @@ START_TEST(json_has_the_shape_that_monitoring_reads)
 	assert_time(host, "until", ctl.now_ms + 40000);
 	assert_json(host,
 	    "{\"host\":\"192.168.1.10\",\"port\":25,\"state\":\"deferred\","
-	    "\"override\":\"none\",\"reason\":\"431 Mail system full\","
+	    "\"override\":\"none\",\"usable\":true,\"reason\":\"431 Mail "
+	    "system full\","
 	    "\"stage\":\"greeting\",\"source\":\"probe\",\"failures\":3,"
 	    "\"picked\":1,\"observed_ok\":0,\"observed_failed\":5,"
 	    "\"latency_ms\":1.5}");
@@ -62,7 +63,8 @@ START_TEST(json_has_the_shape_that_monitoring_reads)
 	json_object_del(host, "since");
 	assert_json(host,
 	    "{\"host\":\"::1\",\"port\":25,\"state\":\"up\","
-	    "\"override\":\"none\",\"reason\":\"\",\"stage\":null,"
+	    "\"override\":\"none\",\"usable\":true,\"reason\":\"\",\"stage\":"
+	    "null,"
 	    "\"source\":null,\"until\":null,\"failures\":0,\"picked\":0,"
 	    "\"observed_ok\":0,\"observed_failed\":0,\"latency_ms\":null}");
 	json_decref(root);
@@ -103,7 +105,7 @@ START_TEST(json_gives_the_operators_word_while_there_is_one)
 	assert_time(host, "until", ctl.now_ms + 600000);
 	assert_json(host,
 	    "{\"host\":\"192.168.1.10\",\"port\":25,\"state\":\"deferred\","
-	    "\"override\":\"drain\",\"reason\":\"patching\","
+	    "\"override\":\"drain\",\"usable\":true,\"reason\":\"patching\","
 	    "\"stage\":null,\"source\":\"operator\",\"failures\":3,"
 	    "\"picked\":1,\"observed_ok\":0,\"observed_failed\":5,"
 	    "\"latency_ms\":1.5}");
