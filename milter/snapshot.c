@@ -4,6 +4,7 @@
 #include "milter/snapshot.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -334,6 +335,7 @@ void
 snapshot_reap(void)
 {
 	struct snapshot **at = &retired;
+	bool any = false;
 
 	if (retired == NULL || atomic_load(&entering) != 0)
 		return; /* next time */
@@ -346,7 +348,13 @@ snapshot_reap(void)
 		}
 		*at = dead->private->next;
 		snapshot_free(&dead);
+		any = true;
 	}
+	/* Each reload is parsed on a thread of its own, and glibc has these use
+	   one arena after the other: what is free in all of them would be kept
+	   for a long time. */
+	if (any)
+		(void)malloc_trim(0);
 }
 
 void
