@@ -133,9 +133,13 @@ def test_a_log_that_is_copied_and_truncated_loses_nothing_that_was_copied(
 # -- the file comes and goes ----------------------------------------------
 
 def test_a_copy_is_read_to_its_end_when_the_log_was_truncated_meanwhile(room):
+    """A truncation shows when the file is shorter than what was read of it: so
+    more of it has been read than it holds afterwards."""
     ledger = Ledger(room)
     for number in range(ROTATIONS):
-        ledger.write(20000)
+        ledger.write(200)
+        ledger.counted.wait(20100 * number + 200)
+        ledger.write(19800)
         shutil.copy(ledger.path, "%s.%d" % (ledger.path, number))
         os.truncate(ledger.path, 0)
         ledger.write(100)
