@@ -127,12 +127,14 @@ current_lookup(struct socketmap_conn_owner *owner)
 	return server->snapshot->base;
 }
 
+/* Of one that does not take its answers nothing is read any more. */
 static bool
 is_spared(struct socketmap_server *server, const struct socketmap_conn *conn)
 {
 	int unread = 0;
 
-	if (ioctl(conn->fd, FIONREAD, &unread) == -1 || unread == 0)
+	if (conn->wait != WAIT_READ ||
+	    ioctl(conn->fd, FIONREAD, &unread) == -1 || unread == 0)
 		return false;
 	server->spared = true;
 	return true;

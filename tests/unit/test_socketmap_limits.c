@@ -305,6 +305,37 @@ START_TEST(who_does_not_read_is_closed_and_holds_up_nobody)
 }
 END_TEST
 
+/* There is always something to read of it, and nobody who reads it. */
+START_TEST(who_asks_and_does_not_read_keeps_no_place)
+{
+	const struct socketmap_limits limits = { .connections = 1,
+		.idle_ms = 60000,
+		.unfinished_ms = 60000,
+		.evict_idle_ms = 0,
+		.sweep_ms = 1000 };
+	char request[128];
+	size_t len = make_request("a@b.hold.test", request, sizeof(request));
+	struct pollfd room;
+	int deaf, other;
+
+	start(&limits);
+	deaf = new_client();
+	ask(deaf);
+	/* Until it takes no more. */
+	do {
+		while (send(deaf, request, len, MSG_DONTWAIT) != -1)
+			;
+		ck_assert_int_eq(errno, EAGAIN);
+		room = (struct pollfd){ .fd = deaf, .events = POLLOUT };
+	} while (poll(&room, 1, 200) > 0);
+	other = new_client();
+	ask(other);
+	(void)close(deaf);
+	(void)close(other);
+	stop();
+}
+END_TEST
+
 static _Atomic bool enough;
 static _Atomic unsigned flooded;
 
@@ -370,6 +401,7 @@ add_tests(TCase *tcase)
 	tcase_add_loop_test(
 	    tcase, without_descriptors_clients_are_still_answered, 0, 3);
 	tcase_add_test(tcase, who_does_not_read_is_closed_and_holds_up_nobody);
+	tcase_add_test(tcase, who_asks_and_does_not_read_keeps_no_place);
 	tcase_add_test(tcase, a_flooder_starves_nobody);
 }
 
