@@ -59,6 +59,12 @@ is_one_of_many(
 	       target->addresses->n > 1;
 }
 
+static uint64_t
+key_of(const struct prober *prober, uint32_t set)
+{
+	return prober_config(prober)->sets[set].key;
+}
+
 /* What was refused before the row was full, and what still comes of it. After
    the verdict, by which the sets may have failed. */
 static void
@@ -72,8 +78,7 @@ blame(const struct prober_target *target)
 	for (uint32_t at = prober->first_set[target->index]; at < end; at++) {
 		uint32_t set = prober->set_of[at];
 
-		flusher_blame(prober->flusher,
-		    prober_config(prober)->sets[set].key,
+		flusher_blame(prober->flusher, key_of(prober, set),
 		    prober->set_is_up[set]);
 	}
 }
@@ -123,8 +128,8 @@ on_waiting(void *arg, const struct delivery_waiting *waiting)
 	if (prober->flusher == NULL || prober->closing)
 		return;
 	set = set_of(prober, waiting->route);
-	flusher_waiting(prober->flusher, prober_config(prober)->sets[set].key,
-	    waiting, prober->set_is_up[set]);
+	flusher_waiting(prober->flusher, key_of(prober, set), waiting,
+	    prober->set_is_up[set]);
 }
 
 static void
@@ -135,8 +140,7 @@ on_gone(void *arg, uint32_t route, const struct address *recipient,
 
 	if (prober->flusher != NULL && !prober->closing)
 		flusher_gone(prober->flusher,
-		    prober_config(prober)->sets[set_of(prober, route)].key,
-		    recipient, queue_id);
+		    key_of(prober, set_of(prober, route)), recipient, queue_id);
 }
 
 struct delivery_calls

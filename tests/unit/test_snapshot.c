@@ -93,6 +93,16 @@ state_of(const struct snapshot *snapshot, uint32_t host)
 	return view.state;
 }
 
+static void
+expect_first_deferred(void)
+{
+	struct snapshot *snapshot = snapshot_get();
+
+	ck_assert_int_eq(state_of(snapshot, 0), HEALTH_DEFERRED);
+	ck_assert_int_eq(state_of(snapshot, 1), HEALTH_UP);
+	snapshot_put(&snapshot);
+}
+
 START_TEST(the_first_adopt_creates_the_table_and_says_so)
 {
 	char path[SCRATCH_PATH_MAX], want[256];
@@ -125,10 +135,7 @@ START_TEST(an_attached_table_keeps_states_and_they_are_counted)
 	snapshot_end();
 	adopt(TWO_HOSTS);
 	expect_logged(": attached, 1 of 2 hosts deferred");
-	snapshot = snapshot_get();
-	ck_assert_int_eq(state_of(snapshot, 0), HEALTH_DEFERRED);
-	ck_assert_int_eq(state_of(snapshot, 1), HEALTH_UP);
-	snapshot_put(&snapshot);
+	expect_first_deferred();
 	snapshot_end();
 }
 END_TEST
@@ -184,10 +191,7 @@ START_TEST(a_table_with_a_damaged_entry_keeps_the_others_with_a_warning)
 	expect_logged("warning: health table ");
 	expect_logged(": repaired, the rest is kept: 1 entries do not validate "
 		      "and are dropped");
-	snapshot = snapshot_get();
-	ck_assert_int_eq(state_of(snapshot, 0), HEALTH_DEFERRED);
-	ck_assert_int_eq(state_of(snapshot, 1), HEALTH_UP);
-	snapshot_put(&snapshot);
+	expect_first_deferred();
 	snapshot_end();
 }
 END_TEST
